@@ -1,0 +1,3 @@
+//! Frontdesk: a SCIM 2.0 service provider with a workplace directory behind it.
+
+pub mod scim;
