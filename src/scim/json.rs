@@ -1,0 +1,148 @@
+//! JSON as requests carry it: parsed once, with the rules that a permissive parser leaves out. A key may stand only once in
+//! an object, in any letter case (RFC 7643 §2.1 makes `userName` and `UserName` the same attribute, and a server that takes
+//! the last of `{"active":true,"active":false}` disagrees with the one that takes the first). Nesting is bounded.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+use crate::scim::error::{ScimError, quote};
+
+/// Deepest nesting of arrays and objects: the deepest SCIM message (Bulk with a PATCH of a complex multi-valued attribute) has 9.
+pub const JSON_MAX_DEPTH: usize = 32;
+
+/// Parses a request body.
+///
+/// # Errors
+/// 400 `invalidSyntax` with line and column.
+pub fn parse(bytes: &[u8]) -> Result<Value, ScimError> {
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err(ScimError::invalid_syntax("the body is empty; a JSON object is expected"));
+    }
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    Node { depth: 0 }
+        .deserialize(&mut deserializer)
+        .and_then(|value| deserializer.end().map(|()| value))
+        .map_err(|error| ScimError::invalid_syntax(format!("the body is not valid JSON: {error}")))
+}
+
+/// Parses a request body that must be an object.
+///
+/// # Errors
+/// 400 `invalidSyntax`.
+pub fn parse_object(bytes: &[u8]) -> Result<Map<String, Value>, ScimError> {
+    match parse(bytes)? {
+        Value::Object(object) => Ok(object),
+        _ => Err(ScimError::invalid_syntax("the body is not a JSON object")),
+    }
+}
+
+/// Takes a value out of an object by its name in any letter case (RFC 7643 §2.1). [`parse`] made sure there is only one.
+pub fn take(object: &mut Map<String, Value>, name: &str) -> Option<Value> {
+    let key = object.keys().find(|key| key.eq_ignore_ascii_case(name))?.clone();
+    object.shift_remove(&key)
+}
+
+struct Node {
+    depth: usize,
+}
+
+impl Node {
+    fn deeper<E: de::Error>(&self) -> Result<Node, E> {
+        if self.depth >= JSON_MAX_DEPTH {
+            return Err(E::custom(format!("it nests deeper than {JSON_MAX_DEPTH} levels")));
+        }
+        Ok(Node { depth: self.depth + 1 })
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Node {
+    type Value = Value;
+    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Node {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
+        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("a number is out of range"))
+    }
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(value) = seq.next_element_seed(self.deeper()?)? {
+            values.push(value);
+        }
+        Ok(Value::Array(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        let mut seen = HashSet::new();
+        while let Some(key) = map.next_key::<String>()? {
+            if !seen.insert(key.to_ascii_lowercase()) {
+                return Err(de::Error::custom(format!("the key {} stands twice in one object", quote(&key))));
+            }
+            object.insert(key, map.next_value_seed(self.deeper()?)?);
+        }
+        Ok(Value::Object(object))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn detail(text: &str) -> String {
+        parse(text.as_bytes()).expect_err(text).detail
+    }
+
+    #[test]
+    fn faults_are_named_with_their_position() {
+        assert!(detail("{\"a\": tru}").contains("line 1 column"), "{}", detail("{\"a\": tru}"));
+        assert!(detail("").contains("empty"));
+        assert!(detail("{} x").contains("trailing"));
+        assert!(detail("{\"a\":1e400}").contains("out of range"));
+        assert!(detail("{\"a\":\"\\ud800\"}").contains("surrogate") || detail("{\"a\":\"\\ud800\"}").contains("hex escape"));
+    }
+
+    #[test]
+    fn a_key_stands_once_in_any_letter_case() {
+        assert!(detail(r#"{"active":true,"active":false}"#).contains("stands twice"));
+        assert!(detail(r#"{"emails":[{"value":"a","Value":"b"}]}"#).contains("stands twice"));
+    }
+
+    #[test]
+    fn nesting_is_bounded_and_hostile_depth_is_no_crash() {
+        let at_limit = format!("{}{}", "[".repeat(JSON_MAX_DEPTH), "]".repeat(JSON_MAX_DEPTH));
+        assert!(parse(at_limit.as_bytes()).is_ok());
+        for depth in [JSON_MAX_DEPTH + 1, 1_000, 1_000_000] {
+            assert!(parse("[".repeat(depth).as_bytes()).is_err());
+        }
+    }
+}

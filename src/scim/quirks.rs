@@ -1,0 +1,271 @@
+//! What real identity providers send that RFC 7643 and RFC 7644 do not allow, one named function each, with its payload.
+//! A strict connection (`Conformance::Strict`) gets none of them. Every function that changes or ignores something notes it
+//! in the [`Reader`], so that the administrator can see it. There is no other place that knows a client.
+
+use serde_json::{Map, Value, json};
+
+use crate::scim::catalog;
+use crate::scim::reader::Reader;
+use crate::scim::schema::{Attribute, Kind, ResourceType};
+
+/// Entra ID (default mapping) and OneLogin (template) send booleans as text, in any letter case:
+/// `{"op":"Replace","path":"active","value":"False"}`.
+pub fn entra_sends_booleans_as_strings(value: &Value, at: &str, reader: &mut Reader) -> Option<bool> {
+    let text = value.as_str().filter(|_| reader.is_lenient())?;
+    let boolean = boolean_text(text)?;
+    reader.note("entra_sends_booleans_as_strings", at);
+    Some(boolean)
+}
+
+/// The same in a filter: `roles[primary eq "True"].value`.
+pub fn entra_quotes_booleans_in_filters(text: &str, at: &str, reader: &mut Reader) -> Option<bool> {
+    let boolean = boolean_text(text).filter(|_| reader.is_lenient())?;
+    reader.note("entra_quotes_booleans_in_filters", at);
+    Some(boolean)
+}
+
+fn boolean_text(text: &str) -> Option<bool> {
+    if text.eq_ignore_ascii_case("true") {
+        Some(true)
+    } else if text.eq_ignore_ascii_case("false") {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+/// Entra ID sends the manager as a bare string, `"manager": "26118915-…"`; templates do the same with e-mail addresses,
+/// `"emails": ["jon@example.com"]`. A complex attribute that has a `value` takes the string as that.
+pub fn entra_sends_a_bare_string_for_a_complex_value(attribute: &Attribute, value: &Value, at: &str, reader: &mut Reader) -> Option<Value> {
+    let text = value.as_str().filter(|_| reader.is_lenient())?;
+    attribute.sub("value")?;
+    reader.note("entra_sends_a_bare_string_for_a_complex_value", at);
+    Some(json!({ "value": text }))
+}
+
+/// Entra ID's older connector wraps a singular value: `"value": [{"$ref": null, "value": "Babs"}]` for `nickName`, the same for
+/// `manager`. One element only: with two there is no telling which is meant.
+pub fn entra_wraps_a_singular_value_in_an_array(attribute: &Attribute, value: &Value, at: &str, reader: &mut Reader) -> Option<Value> {
+    let Value::Array(values) = value else { return None };
+    let [only] = values.as_slice() else { return None };
+    if !reader.is_lenient() {
+        return None;
+    }
+    let unwrapped = match only {
+        Value::Object(object) if attribute.kind != Kind::Complex => object.get("value")?.clone(),
+        Value::Array(_) => return None,
+        other => other.clone(),
+    };
+    reader.note("entra_wraps_a_singular_value_in_an_array", at);
+    Some(unwrapped)
+}
+
+/// OneLogin sends one object where a list is declared: `{"op":"replace","path":"emails","value":{"value":"a@example.com"}}`.
+pub fn onelogin_sends_one_value_for_a_list(value: Value, at: &str, reader: &mut Reader) -> Result<Vec<Value>, Value> {
+    if !reader.is_lenient() {
+        return Err(value);
+    }
+    reader.note("onelogin_sends_one_value_for_a_list", at);
+    Ok(vec![value])
+}
+
+/// Entra ID clears an attribute with an empty string, `{"op":"Replace","path":"title","value":""}`, and a manager with
+/// `{"value":""}`. Empty text is no value.
+pub fn entra_clears_with_an_empty_string(text: &str, at: &str, reader: &mut Reader) -> bool {
+    let clears = text.is_empty() && reader.is_lenient();
+    if clears {
+        reader.note("entra_clears_with_an_empty_string", at);
+    }
+    clears
+}
+
+/// JumpCloud's SpaceIQ connector sends `costcenter`, `department` and `organization` at top level, OneLogin's template
+/// anything at all. Unknown attributes are kept aside for the workplace mapping instead of refused.
+pub fn jumpcloud_sends_unknown_attributes(at: &str, reader: &mut Reader) -> bool {
+    let accepted = reader.is_lenient();
+    if accepted {
+        reader.note("jumpcloud_sends_unknown_attributes", at);
+    }
+    accepted
+}
+
+/// OneLogin lists `urn:scim:schemas:core:2.0`, Entra ID adds
+/// `http://schemas.microsoft.com/2006/11/ResourceManagement/ADSCIM/2.0/Group`. Unknown schema URIs are ignored; so is their absence.
+pub fn onelogin_lists_unknown_schemas(at: &str, reader: &mut Reader) -> bool {
+    let accepted = reader.is_lenient();
+    if accepted {
+        reader.note("onelogin_lists_unknown_schemas", at);
+    }
+    accepted
+}
+
+/// Entra ID's AppRoleAssignmentsComplex puts an object's JSON text into `value`:
+/// `"roles": [{"value": "{\"id\":\"18d14569\",\"value\":\"Admin\",\"displayName\":\"Administrator\"}"}]`.
+pub fn entra_sends_a_role_as_json_text(attribute: &Attribute, object: &mut Map<String, Value>, at: &str, reader: &mut Reader) {
+    if !reader.is_lenient() || attribute.name != "roles" {
+        return;
+    }
+    let Some(Value::String(text)) = object.get("value") else { return };
+    if !text.starts_with('{') {
+        return;
+    }
+    let Ok(Value::Object(inner)) = crate::scim::json::parse(text.as_bytes()) else { return };
+    let Some(value) = inner.get("value").or_else(|| inner.get("id")).filter(|value| value.is_string()).cloned() else { return };
+    if let Some(display) = inner.get("displayName").filter(|value| value.is_string()) {
+        object.entry("display").or_insert_with(|| display.clone());
+    }
+    object.insert("value".into(), value);
+    reader.note("entra_sends_a_role_as_json_text", at);
+}
+
+/// Keycloak's plugin reads `displayName` of every user without asking whether it is there. A user that is created or
+/// replaced without one gets `name.formatted`, else given and family name, else the user name.
+pub fn keycloak_reads_display_name_unguarded(resource_type: &ResourceType, document: &mut Map<String, Value>, reader: &mut Reader) {
+    if !reader.is_lenient() || resource_type.name != catalog::USER.name || document.contains_key("displayName") {
+        return;
+    }
+    if let Some(name) = default_display_name(document) {
+        document.insert("displayName".into(), name.into());
+        reader.note("keycloak_reads_display_name_unguarded", "displayName");
+    }
+}
+
+/// The display name that [`keycloak_reads_display_name_unguarded`] gives. PATCH uses it to let such a name follow the name it
+/// was made from.
+#[must_use]
+pub fn default_display_name(document: &Map<String, Value>) -> Option<String> {
+    let part = |name: &str| document.get("name")?.get(name)?.as_str().map(str::trim).filter(|text| !text.is_empty());
+    if let Some(formatted) = part("formatted") {
+        return Some(formatted.to_owned());
+    }
+    let both: Vec<&str> = [part("givenName"), part("familyName")].into_iter().flatten().collect();
+    if both.is_empty() { document.get("userName")?.as_str().map(str::to_owned) } else { Some(both.join(" ")) }
+}
+
+/// Entra ID looks up with a sub-attribute behind a value path, which RFC 7644's grammar does not have:
+/// `emails[type eq "work"].value eq "jon@example.com"`.
+pub fn entra_compares_behind_a_value_path(at: &str, reader: &mut Reader) -> bool {
+    let accepted = reader.is_lenient();
+    if accepted {
+        reader.note("entra_compares_behind_a_value_path", at);
+    }
+    accepted
+}
+
+/// Microsoft's collection and an authentik release leave out the quotes: `userName eq jon@example.com`.
+pub fn microsoft_leaves_out_quotes_in_filters(at: &str, reader: &mut Reader) -> bool {
+    let accepted = reader.is_lenient();
+    if accepted {
+        reader.note("microsoft_leaves_out_quotes_in_filters", at);
+    }
+    accepted
+}
+
+/// Entra ID replaces `emails[type eq "work"].value` of a user who has no work address and expects it to be created. RFC 7644
+/// §3.5.2.3 says 400 `noTarget`.
+pub fn entra_replaces_what_is_not_there(at: &str, reader: &mut Reader) -> bool {
+    let accepted = reader.is_lenient();
+    if accepted {
+        reader.note("entra_replaces_what_is_not_there", at);
+    }
+    accepted
+}
+
+/// Removing through a value path that selects nothing (`emails[type eq "home"]` of a user without one) has already what it
+/// wants. RFC 7644 §3.12 allows 400 `noTarget`, at which a client stops for ever.
+pub fn removing_what_is_not_there_succeeds(at: &str, reader: &mut Reader) -> bool {
+    let accepted = reader.is_lenient();
+    if accepted {
+        reader.note("removing_what_is_not_there_succeeds", at);
+    }
+    accepted
+}
+
+/// Microsoft's SCIM validator sends `"Operations": []` and expects 200. RFC 7644 §3.5.2 asks for one or more.
+pub fn microsoft_sends_empty_operations(reader: &mut Reader) -> bool {
+    let accepted = reader.is_lenient();
+    if accepted {
+        reader.note("microsoft_sends_empty_operations", "Operations");
+    }
+    accepted
+}
+
+/// Salesforce and WSO2 wrap members once more: `{"op":"add","path":"members","value":{"members":[{"value":"…"}]}}`.
+pub fn salesforce_wraps_members(value: &Value, reader: &mut Reader) -> Option<Value> {
+    let Value::Object(object) = value else { return None };
+    let wrapped = object.iter().find(|(key, _)| key.eq_ignore_ascii_case("members")).map(|(_, value)| value.clone())?;
+    if !reader.is_lenient() {
+        return None;
+    }
+    reader.note("salesforce_wraps_members", "members");
+    Some(wrapped)
+}
+
+/// A PATCH path that names no attribute is set aside and the other operations apply: a 400 would stop the user for ever at
+/// Entra ID and OneLogin. The value is kept aside with the unknown attributes.
+pub fn entra_patches_unknown_attributes(at: &str, reader: &mut Reader) -> bool {
+    let accepted = reader.is_lenient();
+    if accepted {
+        reader.note("entra_patches_unknown_attributes", at);
+    }
+    accepted
+}
+
+/// Okta repeats `id` in a path-less replace, authentik the whole resource with `schemas` and `meta`:
+/// `{"op":"replace","value":{"id":"…","displayName":"Sales"}}`. What a client may not write is ignored there; named by a path it is refused.
+pub fn okta_repeats_read_only_attributes(at: &str, reader: &mut Reader) -> bool {
+    let accepted = reader.is_lenient();
+    if accepted {
+        reader.note("okta_repeats_read_only_attributes", at);
+    }
+    accepted
+}
+
+/// One e-mail list with two `"primary": true` (templates of several providers). RFC 7643 §2.4 allows one; the first one stays.
+pub fn templates_mark_two_values_primary(at: &str, reader: &mut Reader) -> bool {
+    let accepted = reader.is_lenient();
+    if accepted {
+        reader.note("templates_mark_two_values_primary", at);
+    }
+    accepted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scim::reader::{Conformance, Limits};
+
+    fn strict() -> Reader {
+        Reader::new(Conformance::Strict, Limits::default())
+    }
+
+    #[test]
+    fn booleans_as_text_are_taken_in_any_case_and_noted() {
+        let mut reader = Reader::default();
+        for (text, expected) in [("True", true), ("False", false), ("false", false), ("TRUE", true)] {
+            assert_eq!(entra_sends_booleans_as_strings(&json!(text), "active", &mut reader), Some(expected));
+        }
+        assert_eq!(entra_sends_booleans_as_strings(&json!("yes"), "active", &mut reader), None);
+        assert_eq!(reader.notes_json(), json!({ "entra_sends_booleans_as_strings": ["active"] }));
+        assert_eq!(entra_sends_booleans_as_strings(&json!("True"), "active", &mut strict()), None);
+    }
+
+    #[test]
+    fn a_role_as_json_text_is_unwrapped() {
+        let roles = catalog::USER.core_attribute("roles").expect("in the catalog");
+        let mut object = json!({ "value": "{\"id\":\"1\",\"value\":\"Admin\",\"displayName\":\"Administrator\"}" });
+        let object = object.as_object_mut().expect("an object");
+        entra_sends_a_role_as_json_text(roles, object, "roles", &mut Reader::default());
+        assert_eq!(Value::Object(object.clone()), json!({ "value": "Admin", "display": "Administrator" }));
+    }
+
+    #[test]
+    fn the_default_display_name_prefers_the_formatted_name() {
+        let document = |value: Value| value.as_object().cloned().expect("an object");
+        let full = document(json!({ "userName": "jsnow", "name": { "formatted": "Mr. Snow", "givenName": "Jon" } }));
+        assert_eq!(default_display_name(&full).as_deref(), Some("Mr. Snow"));
+        let parts = document(json!({ "userName": "jsnow", "name": { "givenName": "Jon", "familyName": "Snow" } }));
+        assert_eq!(default_display_name(&parts).as_deref(), Some("Jon Snow"));
+        assert_eq!(default_display_name(&document(json!({ "userName": "jsnow" }))).as_deref(), Some("jsnow"));
+    }
+}

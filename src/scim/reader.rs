@@ -1,0 +1,139 @@
+//! How one request is read: the limits it must keep, whether the connection is strict, and the notes on everything that was
+//! coerced, set aside or ignored on the way. Notes end in the request's event and in the metrics: nothing is swallowed silently.
+
+use serde_json::{Value, json};
+
+use crate::scim::error::ScimError;
+
+/// Whether deviations of real clients are accepted (`quirks`), or the RFC's text is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Conformance {
+    /// Every known client works.
+    #[default]
+    Lenient,
+    /// The RFC column of docs/conformance.md.
+    Strict,
+}
+
+/// Upper bounds of one request. `config/default.toml` documents each with its reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest filter, in characters.
+    pub filter_chars: usize,
+    /// Deepest nesting of a filter's parentheses and brackets.
+    pub filter_depth: usize,
+    /// Most comparisons in a filter.
+    pub filter_terms: usize,
+    /// Most operations in a PATCH.
+    pub patch_operations: usize,
+    /// Most members that one request names.
+    pub members: usize,
+    /// Most values of a multi-valued attribute other than a group's members.
+    pub values_per_attribute: usize,
+    /// Resources on a page when `count` is absent.
+    pub page_size_default: usize,
+    /// Most resources on a page.
+    pub page_size_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            filter_chars: 16_384,
+            filter_depth: 32,
+            filter_terms: 256,
+            patch_operations: 20_000,
+            members: 100_000,
+            values_per_attribute: 1_000,
+            page_size_default: 100,
+            page_size_max: 1_000,
+        }
+    }
+}
+
+/// What was coerced, set aside or ignored, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// The name of the quirk: a function in `quirks`.
+    pub quirk: &'static str,
+    /// The attribute or path it happened at, as the client spelled it.
+    pub at: String,
+}
+
+/// Most notes kept for one request; a hostile body may hold a million oddities.
+const NOTES_MAX: usize = 64;
+
+/// The state of reading one request.
+#[derive(Debug, Clone, Default)]
+pub struct Reader {
+    /// Lenient or strict.
+    pub conformance: Conformance,
+    /// The bounds.
+    pub limits: Limits,
+    notes: Vec<Note>,
+    omitted: usize,
+}
+
+impl Reader {
+    /// A reader for one request.
+    #[must_use]
+    pub fn new(conformance: Conformance, limits: Limits) -> Self {
+        Self { conformance, limits, notes: Vec::new(), omitted: 0 }
+    }
+
+    /// Whether deviations are accepted.
+    #[must_use]
+    pub fn is_lenient(&self) -> bool {
+        self.conformance == Conformance::Lenient
+    }
+
+    /// Records that a quirk was applied.
+    pub fn note(&mut self, quirk: &'static str, at: &str) {
+        if self.notes.len() < NOTES_MAX {
+            self.notes.push(Note { quirk, at: at.chars().take(120).collect() });
+        } else {
+            self.omitted += 1;
+        }
+    }
+
+    /// Everything noted so far.
+    #[must_use]
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
+    }
+
+    /// The notes as an event carries them: `{"jumpcloud_sends_unknown_attributes": ["costcenter"]}`; null when there are none.
+    #[must_use]
+    pub fn notes_json(&self) -> Value {
+        if self.notes.is_empty() {
+            return Value::Null;
+        }
+        let mut by_quirk = json!({});
+        for note in &self.notes {
+            let places = &mut by_quirk[note.quirk];
+            if places.is_null() {
+                *places = json!([]);
+            }
+            if let Value::Array(places) = places {
+                if !places.iter().any(|place| place == &note.at) {
+                    places.push(note.at.as_str().into());
+                }
+            }
+        }
+        if self.omitted > 0 {
+            by_quirk["omitted"] = self.omitted.into();
+        }
+        by_quirk
+    }
+
+    /// Refuses a count over its limit.
+    ///
+    /// # Errors
+    /// 400 `tooMany`-like sentence under `invalidValue`, naming what was counted and the limit.
+    pub fn check_count(&self, what: &str, count: usize, limit: usize) -> Result<(), ScimError> {
+        if count > limit {
+            return Err(ScimError::invalid_value(format!("{what} has {count} values; the limit is {limit}")));
+        }
+        Ok(())
+    }
+}
