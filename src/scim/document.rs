@@ -384,7 +384,7 @@ pub(crate) fn check_text(attribute: &Attribute, text: &str, at: &str) -> Result<
     if text.len() > max && text.chars().count() > max {
         return Err(ScimError::invalid_value(format!("{at} is longer than {max} characters")));
     }
-    let is_identifier = matches!(at, "userName" | "externalId");
+    let is_identifier = matches!(at, "userName" | "externalId" | "displayName");
     let forbidden = if is_identifier { text::forbidden_in_identifier(text) } else { text::forbidden_control(text) };
     match forbidden {
         Some(c) => Err(ScimError::invalid_value(format!("{at} holds the character U+{:04X}, which is not allowed", c as u32))),
