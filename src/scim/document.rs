@@ -298,11 +298,23 @@ fn is_group(resource_type: &ResourceType) -> bool {
     resource_type.name == catalog::GROUP.name
 }
 
-/// Reads members as POST, PUT and PATCH list them: `[{"value": id, …}]`. What is known of a member beside its id is read-only.
+/// Reads members as POST, PUT and PATCH list them: `[{"value": id, …}]`. What else stands there is ours to say, not the client's.
 ///
 /// # Errors
 /// 400 `invalidValue` naming the element.
 pub(crate) fn read_members(value: Value, reader: &mut Reader) -> Result<Vec<Uuid>, ScimError> {
+    read_member_ids(value, reader, &|id| Err(unknown_member(id)))
+}
+
+/// Reads members to be removed: what is no id cannot be a member, and removing it has already happened.
+///
+/// # Errors
+/// 400 `invalidValue` naming the element when it has no `value`.
+pub(crate) fn read_members_to_remove(value: Value, reader: &mut Reader) -> Result<Vec<Uuid>, ScimError> {
+    read_member_ids(value, reader, &|_| Ok(()))
+}
+
+fn read_member_ids(value: Value, reader: &mut Reader, no_id: &dyn Fn(&str) -> Result<(), ScimError>) -> Result<Vec<Uuid>, ScimError> {
     let values = match value {
         Value::Null => return Ok(Vec::new()),
         Value::Array(values) => values,
@@ -326,7 +338,11 @@ pub(crate) fn read_members(value: Value, reader: &mut Reader) -> Result<Vec<Uuid
                 _ => return Err(ScimError::invalid_value(format!("{} is {}; an object is expected", at(), quote_json(&other)))),
             },
         };
-        ids.push(member_id(&object, &at)?);
+        let text = member_text(&object, &at)?;
+        match parse_id(text) {
+            Some(id) => ids.push(id),
+            None => no_id(text)?,
+        }
     }
     // Sorted, so that two requests that add the same members lock them in the same order.
     ids.sort_unstable();
@@ -334,17 +350,16 @@ pub(crate) fn read_members(value: Value, reader: &mut Reader) -> Result<Vec<Uuid
     Ok(ids)
 }
 
-fn member_id(object: &Map<String, Value>, at: &dyn Fn() -> String) -> Result<Uuid, ScimError> {
+fn member_text<'a>(object: &'a Map<String, Value>, at: &dyn Fn() -> String) -> Result<&'a str, ScimError> {
     let named = |name: &str| object.iter().find(|(key, value)| key.eq_ignore_ascii_case(name) && !value.is_null()).map(|(_, value)| value);
-    let id = match (named("value"), named("$ref")) {
-        (Some(Value::String(id)), _) => id.as_str(),
+    match (named("value"), named("$ref")) {
+        (Some(Value::String(id)), _) => Ok(id.as_str()),
         (Some(other), _) => {
-            return Err(ScimError::invalid_value(format!("{}.value is {}; the id of a user or group is expected", at(), quote_json(other))));
+            Err(ScimError::invalid_value(format!("{}.value is {}; the id of a user or group is expected", at(), quote_json(other))))
         }
-        (None, Some(Value::String(reference))) => reference.rsplit('/').next().unwrap_or_default(),
-        (None, _) => return Err(ScimError::invalid_value(format!("{}.value is missing", at()))),
-    };
-    parse_id(id).ok_or_else(|| unknown_member(id))
+        (None, Some(Value::String(reference))) => Ok(reference.rsplit('/').next().unwrap_or_default()),
+        (None, _) => Err(ScimError::invalid_value(format!("{}.value is missing", at()))),
+    }
 }
 
 /// The refusal of a member that does not exist in the tenant: the same words whether it is no id at all or an unknown one.

@@ -88,7 +88,16 @@ pub enum Literal {
     /// A number.
     Number(Number),
     /// Text, a reference, base64 or an instant.
-    Text(String),
+    Text(Text),
+}
+
+/// A text literal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text {
+    /// In the form in which it is compared.
+    pub folded: String,
+    /// As the client wrote it: PATCH makes values from it.
+    pub given: String,
 }
 
 /// A filter.
@@ -250,16 +259,9 @@ impl<'a, 'r> Parser<'a, 'r> {
             let start = self.at;
             match self.peek() {
                 None => return self.finish(stack).map(Some),
-                Some(')') => self.close(stack, ')')?,
-                Some(']') => {
-                    self.close(stack, ']')?;
-                    if stack.is_empty() {
-                        unreachable!("close keeps the level of a path's bracket");
-                    }
-                    if let [Level { opener: Opener::Bracket(_), conjunction, .. }] = stack.as_mut_slice() {
-                        if let [Filter::Any(..)] = conjunction.as_slice() {
-                            return Ok(conjunction.pop());
-                        }
+                Some(closer @ (')' | ']')) => {
+                    if let Some(filter) = self.close(stack, closer)? {
+                        return Ok(Some(filter));
                     }
                 }
                 Some(_) => {
@@ -286,28 +288,22 @@ impl<'a, 'r> Parser<'a, 'r> {
         }
     }
 
-    fn close(&mut self, stack: &mut Vec<Level>, closer: char) -> Result<(), ScimError> {
-        let matches = matches!(
-            (top(stack).opener, closer),
-            (Opener::Parenthesis { .. }, ')') | (Opener::Bracket(_), ']')
-        );
-        if !matches {
+    /// Ends the innermost level. Gives its filter when it was the bracket that a PATCH path began with.
+    fn close(&mut self, stack: &mut Vec<Level>, closer: char) -> Result<Option<Filter>, ScimError> {
+        let fits = matches!((top(stack).opener, closer), (Opener::Parenthesis { .. }, ')') | (Opener::Bracket(_), ']'));
+        if !fits {
             return Err(self.fault(self.at, &format!("\"{closer}\" closes nothing")));
         }
         self.at += 1;
-        let mut filter = stack.pop().expect("it was looked at above").finish();
-        if let (Filter::Any(path, inner), Some('.')) = (&filter, self.peek()) {
-            if !stack.is_empty() {
-                filter = self.compare_behind(*path, inner.as_ref().clone())?;
-            }
-        }
+        let mut filter = stack.pop().expect("its opener was looked at above").finish();
         if stack.is_empty() {
-            // The bracket that a PATCH path began with: its filter is complete.
-            let Filter::Any(path, _) = &filter else { unreachable!("only a bracket can be the first level and be closed") };
-            stack.push(Level::new(Opener::Bracket(*path)));
+            return Ok(Some(filter));
+        }
+        if let (Filter::Any(path, inner), Some('.')) = (&filter, self.peek()) {
+            filter = self.compare_behind(*path, inner.as_ref().clone())?;
         }
         top(stack).conjunction.push(filter);
-        Ok(())
+        Ok(None)
     }
 
     /// `emails[type eq "work"].value eq "…"`, read as `emails[type eq "work" and value eq "…"]`.
@@ -448,14 +444,16 @@ impl<'a, 'r> Parser<'a, 'r> {
             },
             (Kind::Integer | Kind::Decimal, Value::Number(number)) => Literal::Number(number),
             (Kind::DateTime, Value::String(text)) => match text::parse_date_time(&text) {
-                Some(instant) => Literal::Text(text::sortable_date_time(instant)),
+                Some(instant) => Literal::Text(Text { folded: text::sortable_date_time(instant), given: text }),
                 None => return refuse(self, "a dateTime like \"2026-01-31T08:00:00Z\" is expected"),
             },
-            (Kind::String | Kind::Reference | Kind::Binary, Value::String(text)) => Literal::Text(fold_text(leaf, &text)),
+            (Kind::String | Kind::Reference | Kind::Binary, Value::String(text)) => {
+                Literal::Text(Text { folded: fold_text(leaf, &text), given: text })
+            }
             _ => return refuse(self, "the literal is of another type"),
         };
         if let (Literal::Text(text), true) = (&literal, operator.is_substring()) {
-            if text.len() > text::KEY_MAX_BYTES {
+            if text.folded.len() > text::KEY_MAX_BYTES {
                 return refuse(self, &format!("a text to search for is at most {} bytes long", text::KEY_MAX_BYTES));
             }
         }

@@ -2,7 +2,21 @@
 
 pub mod catalog;
 pub mod discovery;
+pub mod document;
 pub mod error;
+pub mod eval;
+pub mod filter;
+pub mod json;
+pub mod jsonpath;
+pub mod patch;
+pub mod patch_apply;
+pub mod path;
+pub mod query;
+pub mod quirks;
+pub mod reader;
 pub mod schema;
+pub mod text;
+pub mod value;
+pub mod view;
 
 pub use error::{ScimError, ScimType};

@@ -86,21 +86,36 @@ fn read_text(attribute: &'static Attribute, value: Value, at: &str) -> Result<Va
 }
 
 fn read_complex(attribute: &'static Attribute, value: Value, at: &str, reader: &mut Reader) -> Result<Option<Value>, ScimError> {
+    let parts = read_parts(attribute, value, at, reader)?;
+    let read: Map<String, Value> = parts.into_iter().filter_map(|(sub, value)| Some((sub.name.to_owned(), value?))).collect();
+    // `{"type":"work","primary":true}` labels a value that is not there; Entra's `{"value": ""}` for the manager means "none".
+    let says_something = read.keys().any(|name| !matches!(name.as_str(), "type" | "primary"));
+    Ok(says_something.then_some(Value::Object(read)))
+}
+
+/// The sub-attributes that an object names, in the schema's order; `None` for those that it unassigns. PATCH merges these.
+///
+/// # Errors
+/// 400 `invalidValue`.
+pub fn read_parts(
+    attribute: &'static Attribute,
+    value: Value,
+    at: &str,
+    reader: &mut Reader,
+) -> Result<Vec<(&'static Attribute, Option<Value>)>, ScimError> {
     let value = match quirks::entra_sends_a_bare_string_for_a_complex_value(attribute, &value, at, reader) {
         Some(object) => object,
         None => value,
     };
     let Value::Object(mut object) = value else { return Err(wrong_type(attribute, &value, at)) };
     quirks::entra_sends_a_role_as_json_text(attribute, &mut object, at, reader);
-    let mut read = Map::new();
+    let mut parts = Vec::new();
     for sub in attribute.sub_attributes {
         let Some(value) = crate::scim::json::take(&mut object, sub.name) else { continue };
         if sub.mutability == Mutability::ReadOnly {
             continue;
         }
-        if let Some(value) = read_value(sub, value, &format!("{at}.{}", sub.name), reader)? {
-            read.insert(sub.name.into(), value);
-        }
+        parts.push((sub, read_value(sub, value, &format!("{at}.{}", sub.name), reader)?));
     }
     for name in object.keys() {
         let unknown = format!("{at}.{name}");
@@ -108,9 +123,7 @@ fn read_complex(attribute: &'static Attribute, value: Value, at: &str, reader: &
             return Err(ScimError::invalid_syntax(format!("{} is not an attribute of this resource", quote(&unknown))));
         }
     }
-    // `{"type":"work","primary":true}` labels a value that is not there; Entra's `{"value": ""}` for the manager means "none".
-    let says_something = read.keys().any(|name| !matches!(name.as_str(), "type" | "primary"));
-    Ok(says_something.then_some(Value::Object(read)))
+    Ok(parts)
 }
 
 /// RFC 7643 §2.4: "The primary attribute value 'true' MUST appear no more than once."

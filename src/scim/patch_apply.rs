@@ -1,0 +1,398 @@
+//! PATCH applied to a document (RFC 7644 §3.5.2.1 to §3.5.2.3): in order, each operation on the result of the one before. Pure:
+//! the caller compares the result with what it had and writes only when they differ.
+
+use serde_json::{Map, Value};
+
+use crate::scim::catalog;
+use crate::scim::document::{Document, check_unmapped, is_unassigned};
+use crate::scim::error::ScimError;
+use crate::scim::filter::{Filter, Literal, Operator, Target};
+use crate::scim::patch::{Change, Operation, Patch, Verb};
+use crate::scim::path::Place;
+use crate::scim::quirks;
+use crate::scim::reader::Reader;
+use crate::scim::schema::{Attribute, Kind, ResourceType};
+
+/// A document after a PATCH.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Patched {
+    /// The resource.
+    pub document: Document,
+    /// What is kept aside.
+    pub unmapped: Map<String, Value>,
+}
+
+impl Patch {
+    /// Applies the operations on the document; those on members and password are the caller's.
+    ///
+    /// # Errors
+    /// 400 `noTarget` when a value path selects nothing, 400 `invalidValue` when the result lacks a required attribute.
+    pub fn apply(
+        &self,
+        resource_type: &'static ResourceType,
+        document: &Document,
+        unmapped: &Map<String, Value>,
+        reader: &mut Reader,
+    ) -> Result<Patched, ScimError> {
+        let mut map = document.as_map().clone();
+        let mut aside = unmapped.clone();
+        for operation in &self.operations {
+            match operation {
+                Operation::Set { verb, place, change } => {
+                    supersede(&mut aside, place);
+                    set(&mut map, *verb, place, change, reader)?;
+                }
+                Operation::Remove { place, listed } => {
+                    supersede(&mut aside, place);
+                    remove(&mut map, place, listed.as_deref(), reader)?;
+                }
+                Operation::RemoveExtension(schema) => {
+                    map.shift_remove(schema.id);
+                    aside.shift_remove(schema.id);
+                    schema.attributes.iter().for_each(|attribute| forget(&mut aside, attribute.name));
+                }
+                Operation::SetAside { name, value } => set_aside(resource_type, &mut aside, name, value),
+            }
+        }
+        check_unmapped(&aside)?;
+        self.let_display_name_follow(resource_type, document, &mut map, reader);
+        Ok(Patched { document: Document::settle(resource_type, map)?, unmapped: aside })
+    }
+
+    /// A display name that we made from the name is made again when the name changes.
+    fn let_display_name_follow(&self, resource_type: &ResourceType, before: &Document, after: &mut Map<String, Value>, reader: &Reader) {
+        let touches = |operation: &Operation| {
+            let (Operation::Set { place, .. } | Operation::Remove { place, .. }) = operation else { return false };
+            place.path.extension.is_none() && place.path.attribute.name == "displayName"
+        };
+        if !reader.is_lenient() || resource_type.name != catalog::USER.name || self.operations.iter().any(touches) {
+            return;
+        }
+        let ours = quirks::default_display_name(before.as_map());
+        if ours.is_some() && ours.as_deref() == before.text("displayName") {
+            if let Some(name) = quirks::default_display_name(after) {
+                after.insert("displayName".into(), name.into());
+            }
+        }
+    }
+}
+
+fn set(map: &mut Map<String, Value>, verb: Verb, place: &Place, change: &Change, reader: &mut Reader) -> Result<(), ScimError> {
+    let attribute = place.path.attribute;
+    let holder = holder(map, place);
+    match (&place.filter, place.sub) {
+        (Some(filter), _) => set_selected(holder, verb, place, filter, change, reader)?,
+        (None, Some(sub)) if attribute.multi_valued => set_in_all(holder, attribute, sub, change),
+        (None, Some(sub)) => {
+            let mut object = taken_object(holder, attribute);
+            merge(attribute, &mut object, &[(sub, whole(change).cloned())]);
+            put_back(holder, attribute, object);
+        }
+        (None, None) => match change {
+            Change::Parts(parts) => {
+                let mut object = taken_object(holder, attribute);
+                merge(attribute, &mut object, parts);
+                put_back(holder, attribute, object);
+            }
+            Change::Whole(Some(Value::Array(values))) if verb == Verb::Add && attribute.multi_valued => {
+                append(holder, attribute, values, reader)?;
+            }
+            Change::Whole(Some(value)) => {
+                holder.insert(attribute.name.into(), value.clone());
+            }
+            // Adding nothing changes nothing.
+            Change::Whole(None) if verb == Verb::Add && attribute.multi_valued => {}
+            Change::Whole(None) => {
+                holder.shift_remove(attribute.name);
+            }
+        },
+    }
+    drop_empty_extension(map, place);
+    Ok(())
+}
+
+/// §3.5.2.1: "If the target location specifies a multi-valued attribute, a new value is added to the attribute." A value that is
+/// there already is not added again.
+fn append(holder: &mut Map<String, Value>, attribute: &'static Attribute, new: &[Value], reader: &Reader) -> Result<(), ScimError> {
+    let mut values = taken_array(holder, attribute);
+    let mut primary = None;
+    for value in new {
+        let index = match values.iter().position(|old| is_same_value(attribute, old, value)) {
+            Some(index) => {
+                if let (Some(old), Some(new)) = (values[index].as_object_mut(), value.as_object()) {
+                    old.extend(new.iter().map(|(name, value)| (name.clone(), value.clone())));
+                }
+                index
+            }
+            None => {
+                values.push(value.clone());
+                values.len() - 1
+            }
+        };
+        if value.get("primary") == Some(&Value::Bool(true)) {
+            primary = Some(index);
+        }
+    }
+    reader.check_count(attribute.name, values.len(), reader.limits.values_per_attribute)?;
+    keep_primary(&mut values, primary);
+    holder.insert(attribute.name.into(), Value::Array(values));
+    Ok(())
+}
+
+/// RFC 7643 §2.4 names a value by its (type, value) pair.
+fn is_same_value(attribute: &'static Attribute, old: &Value, new: &Value) -> bool {
+    let part = |value: &Value, name: &str| match (attribute.sub(name), value.get(name)) {
+        (Some(sub), Some(Value::String(text))) => Some(crate::scim::document::fold_text(sub, text)),
+        _ => None,
+    };
+    old == new || (part(new, "value").is_some() && part(old, "value") == part(new, "value") && part(old, "type") == part(new, "type"))
+}
+
+/// §3.5.2: "setting one primary true clears the others": all but the one at `keep`.
+fn keep_primary(values: &mut [Value], keep: Option<usize>) {
+    let Some(keep) = keep else { return };
+    for (index, value) in values.iter_mut().enumerate() {
+        if index != keep {
+            if let Some(primary) = value.get_mut("primary") {
+                *primary = Value::Bool(false);
+            }
+        }
+    }
+}
+
+/// `emails.value` without a filter: the sub-attribute of every value; of a first one when there is none.
+fn set_in_all(holder: &mut Map<String, Value>, attribute: &'static Attribute, sub: &'static Attribute, change: &Change) {
+    let mut values = taken_array(holder, attribute);
+    if values.is_empty() && whole(change).is_some() {
+        values.push(Value::Object(Map::new()));
+    }
+    for object in values.iter_mut().filter_map(Value::as_object_mut) {
+        merge(attribute, object, &[(sub, whole(change).cloned())]);
+    }
+    if sub.name == "primary" && whole(change) == Some(&Value::Bool(true)) {
+        keep_primary(&mut values, Some(0));
+    }
+    put_back_array(holder, attribute, values);
+}
+
+/// Sets what a value path selects. When it selects nothing, a value is made from the filter's `eq` clauses.
+fn set_selected(
+    holder: &mut Map<String, Value>,
+    verb: Verb,
+    place: &Place,
+    filter: &Filter,
+    change: &Change,
+    reader: &mut Reader,
+) -> Result<(), ScimError> {
+    let attribute = place.path.attribute;
+    let mut values = taken_array(holder, attribute);
+    let mut selected: Vec<usize> = (0..values.len()).filter(|index| filter.matches_element(&values[*index])).collect();
+    let unassigns = whole(change).is_none() && matches!(change, Change::Whole(_));
+    if selected.is_empty() && unassigns && reader.is_lenient() {
+        put_back_array(holder, attribute, values);
+        return Ok(());
+    }
+    if selected.is_empty() {
+        // §3.5.2.3: "If the target location is a multi-valued attribute for which a value selection filter ("valuePath") has been
+        // supplied and no record match was made, the service provider SHALL indicate failure by returning HTTP status code 400".
+        let seed = seed_of(filter).filter(|_| verb == Verb::Add || quirks::entra_replaces_what_is_not_there(&place.text, reader));
+        let Some(seed) = seed else {
+            return Err(ScimError::no_target(format!("{} selects no value", place.text)));
+        };
+        values.push(Value::Object(seed));
+        selected.push(values.len() - 1);
+        reader.check_count(attribute.name, values.len(), reader.limits.values_per_attribute)?;
+    }
+    let parts: Vec<(&'static Attribute, Option<Value>)> = match (place.sub, change) {
+        (Some(sub), change) => vec![(sub, whole(change).cloned())],
+        (None, Change::Parts(parts)) => parts.clone(),
+        (None, Change::Whole(_)) => {
+            let mut index = 0;
+            values.retain(|_| {
+                index += 1;
+                !selected.contains(&(index - 1))
+            });
+            put_back_array(holder, attribute, values);
+            return Ok(());
+        }
+    };
+    for index in &selected {
+        if let Some(object) = values[*index].as_object_mut() {
+            merge(attribute, object, &parts);
+        }
+    }
+    if parts.iter().any(|(sub, value)| sub.name == "primary" && value == &Some(Value::Bool(true))) {
+        keep_primary(&mut values, selected.first().copied());
+    }
+    put_back_array(holder, attribute, values);
+    Ok(())
+}
+
+/// The value that a filter of `eq` clauses joined by `and` describes; the literals are typed, so `primary eq "True"` seeds `true`.
+fn seed_of(filter: &Filter) -> Option<Map<String, Value>> {
+    let mut seed = Map::new();
+    for clause in filter.conjuncts() {
+        let Filter::Compare(Target::Element(attribute), Operator::Eq, literal) = clause else { return None };
+        let value = match literal {
+            Literal::Boolean(boolean) => Value::Bool(*boolean),
+            Literal::Number(number) => Value::Number(number.clone()),
+            Literal::Text(text) => text.given.as_str().into(),
+        };
+        seed.insert(attribute.name.into(), value);
+    }
+    Some(seed)
+}
+
+fn remove(map: &mut Map<String, Value>, place: &Place, listed: Option<&[Value]>, reader: &mut Reader) -> Result<(), ScimError> {
+    let attribute = place.path.attribute;
+    let holder = holder(map, place);
+    match (&place.filter, place.sub, listed) {
+        (Some(filter), sub, _) => {
+            let mut values = taken_array(holder, attribute);
+            let selected = values.iter().any(|value| filter.matches_element(value));
+            match sub {
+                Some(sub) => values.iter_mut().filter(|value| filter.matches_element(value)).filter_map(Value::as_object_mut).for_each(|object| {
+                    object.shift_remove(sub.name);
+                }),
+                None => values.retain(|value| !filter.matches_element(value)),
+            }
+            put_back_array(holder, attribute, values);
+            if !selected && !quirks::removing_what_is_not_there_succeeds(&place.text, reader) {
+                return Err(ScimError::no_target(format!("{} selects no value", place.text)));
+            }
+        }
+        (None, Some(sub), _) if attribute.multi_valued => {
+            set_in_all(holder, attribute, sub, &Change::Whole(None));
+        }
+        (None, Some(sub), _) => {
+            let mut object = taken_object(holder, attribute);
+            merge(attribute, &mut object, &[(sub, None)]);
+            put_back(holder, attribute, object);
+        }
+        (None, None, Some(listed)) => {
+            let mut values = taken_array(holder, attribute);
+            values.retain(|value| !listed.iter().any(|gone| is_same_value(attribute, value, gone)));
+            put_back_array(holder, attribute, values);
+        }
+        (None, None, None) => {
+            holder.shift_remove(attribute.name);
+        }
+    }
+    drop_empty_extension(map, place);
+    Ok(())
+}
+
+fn whole(change: &Change) -> Option<&Value> {
+    match change {
+        Change::Whole(value) => value.as_ref(),
+        Change::Parts(_) => None,
+    }
+}
+
+/// Sets and unassigns sub-attributes; the others stay. A reference that does not come with its new value would point to the old one.
+fn merge(attribute: &Attribute, object: &mut Map<String, Value>, parts: &[(&'static Attribute, Option<Value>)]) {
+    let names = |name: &str| parts.iter().any(|(sub, _)| sub.name == name);
+    let new_value = parts.iter().find(|(sub, _)| sub.name == "value").map(|(_, value)| value.as_ref());
+    if new_value.is_some_and(|new| new != object.get("value")) && !names("$ref") && attribute.sub("$ref").is_some() {
+        object.shift_remove("$ref");
+    }
+    for (sub, value) in parts {
+        match value {
+            Some(value) => object.insert(sub.name.into(), value.clone()),
+            None => object.shift_remove(sub.name),
+        };
+    }
+}
+
+fn holder<'m>(map: &'m mut Map<String, Value>, place: &Place) -> &'m mut Map<String, Value> {
+    match place.path.extension {
+        None => map,
+        Some(schema) => map
+            .entry(schema.id)
+            .or_insert_with(|| Value::Object(Map::new()))
+            .as_object_mut()
+            .expect("the door of a document keeps extensions as objects"),
+    }
+}
+
+fn drop_empty_extension(map: &mut Map<String, Value>, place: &Place) {
+    if let Some(schema) = place.path.extension {
+        if map.get(schema.id).and_then(Value::as_object).is_some_and(Map::is_empty) {
+            map.shift_remove(schema.id);
+        }
+    }
+}
+
+fn taken_object(holder: &mut Map<String, Value>, attribute: &Attribute) -> Map<String, Value> {
+    match holder.get_mut(attribute.name) {
+        Some(Value::Object(object)) => std::mem::take(object),
+        _ => Map::new(),
+    }
+}
+
+fn put_back(holder: &mut Map<String, Value>, attribute: &Attribute, object: Map<String, Value>) {
+    if object.is_empty() {
+        holder.shift_remove(attribute.name);
+    } else {
+        holder.insert(attribute.name.into(), Value::Object(object));
+    }
+}
+
+fn taken_array(holder: &mut Map<String, Value>, attribute: &Attribute) -> Vec<Value> {
+    match holder.get_mut(attribute.name) {
+        Some(Value::Array(values)) => std::mem::take(values),
+        _ => Vec::new(),
+    }
+}
+
+fn put_back_array(holder: &mut Map<String, Value>, attribute: &Attribute, mut values: Vec<Value>) {
+    if attribute.kind == Kind::Complex {
+        // What has lost its value is no value any more: an address without its parts, an e-mail without its address.
+        values.retain(|value| value.as_object().is_some_and(|object| object.keys().any(|name| !matches!(name.as_str(), "type" | "primary"))));
+    }
+    if values.is_empty() {
+        holder.shift_remove(attribute.name);
+    } else {
+        holder.insert(attribute.name.into(), Value::Array(values));
+    }
+}
+
+/// An operation on an enterprise attribute speaks for the one that JumpCloud put at top level, too: it must not come back
+/// through the mapping after it was changed or removed.
+fn supersede(aside: &mut Map<String, Value>, place: &Place) {
+    if !aside.is_empty() && place.path.extension.is_some() {
+        forget(aside, place.path.attribute.name);
+    }
+}
+
+/// Keeps what an operation said of an unknown attribute; under its extension's URN when it has one, as the door does.
+fn set_aside(resource_type: &ResourceType, aside: &mut Map<String, Value>, name: &str, value: &Value) {
+    let extension = resource_type.extensions.iter().find_map(|schema| {
+        let head = name.get(..schema.id.len())?;
+        let rest = name[schema.id.len()..].strip_prefix([':', '.'])?;
+        head.eq_ignore_ascii_case(schema.id).then_some((*schema, rest))
+    });
+    let Some((schema, name)) = extension else { return put_aside(aside, name, value) };
+    let entry = aside.entry(schema.id).or_insert_with(|| Value::Object(Map::new()));
+    if let Value::Object(inner) = entry {
+        put_aside(inner, name, value);
+        if inner.is_empty() {
+            aside.shift_remove(schema.id);
+        }
+    }
+}
+
+fn put_aside(aside: &mut Map<String, Value>, name: &str, value: &Value) {
+    forget(aside, name);
+    if !is_unassigned(value) {
+        aside.insert(name.to_owned(), value.clone());
+    }
+}
+
+/// Drops what was kept aside under a name, in any letter case.
+fn forget(aside: &mut Map<String, Value>, name: &str) {
+    let key = aside.keys().find(|key| key.eq_ignore_ascii_case(name)).cloned();
+    if let Some(key) = key {
+        aside.shift_remove(&key);
+    }
+}

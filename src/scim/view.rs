@@ -1,0 +1,266 @@
+//! A resource as an answer shows it: the stored document with `id`, `meta` and the memberships put in, and only the attributes
+//! that were asked for (RFC 7644 §3.4.2.5, §3.9). Without a projection the stored text is sent as it lies, not parsed again.
+
+use std::fmt::Write;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::scim::catalog::LIST_RESPONSE_URN;
+use crate::scim::path::Path;
+use crate::scim::query::Query;
+use crate::scim::reader::Reader;
+use crate::scim::schema::{Attribute, ResourceType, Returned, Schema};
+use crate::scim::text::format_date_time;
+
+/// The server's part of a resource (RFC 7643 §3.1).
+#[derive(Debug, Clone, Copy)]
+pub struct Meta<'a> {
+    /// The type.
+    pub resource_type: &'static ResourceType,
+    /// The id.
+    pub id: Uuid,
+    /// When it was created.
+    pub created: DateTime<Utc>,
+    /// When it was last changed.
+    pub last_modified: DateTime<Utc>,
+    /// Counts changes.
+    pub version: i64,
+    /// The URL of the base that the request came by, without a trailing slash.
+    pub base: &'a str,
+}
+
+impl Meta<'_> {
+    /// The resource's URL.
+    #[must_use]
+    pub fn location(&self) -> String {
+        format!("{}{}/{}", self.base, self.resource_type.endpoint, self.id)
+    }
+
+    /// The weak entity tag (RFC 7644 §3.14).
+    #[must_use]
+    pub fn etag(&self) -> String {
+        etag(self.version)
+    }
+
+    fn to_json(self) -> Value {
+        json!({
+            "resourceType": self.resource_type.name,
+            "created": format_date_time(self.created),
+            "lastModified": format_date_time(self.last_modified),
+            "location": self.location(),
+            "version": self.etag(),
+        })
+    }
+}
+
+/// A version as a weak entity tag: representations of one version may differ in their memberships and projection.
+#[must_use]
+pub fn etag(version: i64) -> String {
+    format!("W/\"{version}\"")
+}
+
+/// A resource as it comes from the database.
+#[derive(Debug, Clone, Copy)]
+pub struct Resource<'a> {
+    /// The server's part.
+    pub meta: Meta<'a>,
+    /// The document's stored text.
+    pub document: &'a str,
+    /// `groups` of a user or `members` of a group, as JSON text of an array; `None` when it was not read.
+    pub memberships: Option<&'a str>,
+}
+
+impl Resource<'_> {
+    fn memberships_name(&self) -> &'static str {
+        if self.meta.resource_type.core_attribute("members").is_some() { "members" } else { "groups" }
+    }
+
+    /// The resource as JSON text.
+    ///
+    /// # Panics
+    /// When the stored document is no JSON object: it came through the door.
+    #[must_use]
+    pub fn render(&self, projection: &Projection) -> String {
+        if projection.is_default() {
+            return self.splice();
+        }
+        let mut map: Map<String, Value> = serde_json::from_str(self.document).expect("a stored document is a JSON object");
+        map.insert("id".into(), self.meta.id.to_string().into());
+        if let Some(memberships) = self.memberships.filter(|memberships| *memberships != "[]") {
+            map.insert(self.memberships_name().into(), serde_json::from_str(memberships).expect("memberships are written by the database"));
+        }
+        map.insert("meta".into(), self.meta.to_json());
+        Value::Object(projection.of(self.meta.resource_type, map)).to_string()
+    }
+
+    /// `schemas` stands first in a stored document, and no schema URI holds a bracket.
+    fn splice(&self) -> String {
+        let document = self.document.trim();
+        let after_schemas = document.find(']').expect("a stored document begins with schemas") + 1;
+        let end = document.rfind('}').expect("a stored document is an object");
+        let mut text = String::with_capacity(document.len() + self.memberships.map_or(0, str::len) + 400);
+        text.push_str(&document[..after_schemas]);
+        let _ = write!(text, ",\"id\":\"{}\"", self.meta.id);
+        text.push_str(&document[after_schemas..end]);
+        if let Some(memberships) = self.memberships.filter(|memberships| *memberships != "[]") {
+            let _ = write!(text, ",\"{}\":{memberships}", self.memberships_name());
+        }
+        let _ = write!(text, ",\"meta\":{}}}", self.meta.to_json());
+        text
+    }
+}
+
+/// A ListResponse (RFC 7644 §3.4.2) around resources that are rendered already.
+#[must_use]
+pub fn list_response(total: i64, start_index: i64, resources: &[String]) -> String {
+    let size = resources.iter().map(|resource| resource.len() + 1).sum::<usize>();
+    let mut text = String::with_capacity(size + 200);
+    let _ = write!(
+        text,
+        "{{\"schemas\":[\"{LIST_RESPONSE_URN}\"],\"totalResults\":{total},\"startIndex\":{start_index},\"itemsPerPage\":{},\"Resources\":[",
+        resources.len()
+    );
+    for (index, resource) in resources.iter().enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        text.push_str(resource);
+    }
+    text.push_str("]}");
+    text
+}
+
+/// Which attributes an answer shows.
+#[derive(Debug, Clone, Default)]
+pub struct Projection {
+    only: Option<Vec<Selector>>,
+    except: Vec<Selector>,
+}
+
+/// One name of `attributes` or `excludedAttributes`.
+#[derive(Debug, Clone, Copy)]
+enum Selector {
+    Core,
+    Extension(&'static Schema),
+    Attribute { extension: Option<&'static Schema>, attribute: &'static Attribute, sub: Option<&'static Attribute> },
+}
+
+/// How much of an attribute is selected.
+enum Selected {
+    Nothing,
+    Subs(Vec<&'static str>),
+    Everything,
+}
+
+impl Projection {
+    /// Reads `attributes` and `excludedAttributes`. Names that are no attribute select nothing.
+    #[must_use]
+    pub fn read(resource_type: &'static ResourceType, query: &Query) -> Self {
+        let selectors = |names: &[String]| -> Vec<Selector> {
+            let mut reader = Reader::default();
+            let mut selector = |name: &String| match Path::parse(resource_type, name, &mut reader).ok()? {
+                Path::Core => Some(Selector::Core),
+                Path::Extension(schema) => Some(Selector::Extension(schema)),
+                Path::Place(place) => {
+                    Some(Selector::Attribute { extension: place.path.extension, attribute: place.path.attribute, sub: place.sub })
+                }
+                Path::Unknown => None,
+            };
+            names.iter().filter_map(&mut selector).collect()
+        };
+        let only = (!query.attributes.is_empty()).then(|| selectors(&query.attributes));
+        Self { only, except: selectors(&query.excluded_attributes) }
+    }
+
+    /// Whether everything that is returned by default is shown.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        self.only.is_none() && self.except.is_empty()
+    }
+
+    /// Whether any part of a core attribute is shown: what is not shown need not be read.
+    #[must_use]
+    pub fn shows(&self, attribute: &'static Attribute) -> bool {
+        let included = match &self.only {
+            None => true,
+            Some(only) => !matches!(selected(only, None, attribute), Selected::Nothing),
+        };
+        included && !matches!(selected(&self.except, None, attribute), Selected::Everything)
+    }
+
+    /// The attributes of a resource that are shown.
+    fn of(&self, resource_type: &ResourceType, map: Map<String, Value>) -> Map<String, Value> {
+        let mut shown = Map::new();
+        for (name, value) in map {
+            if let Some(schema) = resource_type.extensions.iter().find(|schema| schema.id == name) {
+                let Value::Object(inner) = value else { continue };
+                let inner = inner.into_iter().filter_map(|(name, value)| {
+                    let attribute = schema.attributes.iter().find(|attribute| attribute.name == name)?;
+                    Some((name, self.of_value(Some(schema), attribute, value)?))
+                });
+                let inner: Map<String, Value> = inner.collect();
+                if !inner.is_empty() {
+                    shown.insert(schema.id.into(), Value::Object(inner));
+                }
+            } else if let Some(attribute) = resource_type.core_attribute(&name) {
+                if let Some(value) = self.of_value(None, attribute, value) {
+                    shown.insert(name, value);
+                }
+            }
+        }
+        shown
+    }
+
+    /// RFC 7643 §7: "always" is shown whatever is asked, "request" only when it is named.
+    fn of_value(&self, extension: Option<&'static Schema>, attribute: &'static Attribute, value: Value) -> Option<Value> {
+        if attribute.returned == Returned::Always {
+            return Some(value);
+        }
+        let value = match &self.only {
+            None if attribute.returned == Returned::Request => return None,
+            None => value,
+            Some(only) => match selected(only, extension, attribute) {
+                Selected::Nothing => return None,
+                Selected::Everything => value,
+                Selected::Subs(names) => keep_subs(value, &|name| names.iter().any(|kept| *kept == name))?,
+            },
+        };
+        match selected(&self.except, extension, attribute) {
+            Selected::Nothing => Some(value),
+            Selected::Everything => None,
+            Selected::Subs(names) => keep_subs(value, &|name| !names.iter().any(|gone| *gone == name)),
+        }
+    }
+}
+
+fn selected(selectors: &[Selector], extension: Option<&'static Schema>, attribute: &'static Attribute) -> Selected {
+    let mut subs = Vec::new();
+    for selector in selectors {
+        match selector {
+            Selector::Core if extension.is_none() => return Selected::Everything,
+            Selector::Extension(schema) if extension.is_some_and(|extension| extension.id == schema.id) => return Selected::Everything,
+            Selector::Attribute { attribute: named, sub, .. } if std::ptr::eq(*named, attribute) => match sub {
+                None => return Selected::Everything,
+                Some(sub) => subs.push(sub.name),
+            },
+            _ => {}
+        }
+    }
+    if subs.is_empty() { Selected::Nothing } else { Selected::Subs(subs) }
+}
+
+fn keep_subs(value: Value, keep: &dyn Fn(&str) -> bool) -> Option<Value> {
+    match value {
+        Value::Object(object) => {
+            let kept: Map<String, Value> = object.into_iter().filter(|(name, _)| keep(name)).collect();
+            (!kept.is_empty()).then_some(Value::Object(kept))
+        }
+        Value::Array(values) => {
+            let kept: Vec<Value> = values.into_iter().filter_map(|value| keep_subs(value, keep)).collect();
+            (!kept.is_empty()).then_some(Value::Array(kept))
+        }
+        other => Some(other),
+    }
+}
