@@ -1,0 +1,186 @@
+//! Why the directory could not do what it was asked: the client's fault (a `ScimError`, which the client may read), the
+//! database's absence (answered 503, worth trying again) or a fault of ours (answered 500). Text from the database stays
+//! in the cause, for the log; it never reaches a client.
+
+use sqlx::migrate::MigrateError;
+
+use crate::scim::ScimError;
+
+/// What is behind an error, for the log only.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// A failed use case.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The request cannot be done as it is; the sentence is for the client.
+    #[error("{}", .0.detail)]
+    Scim(#[from] ScimError),
+    /// The database did not answer, or not in time. The same request may succeed later: 503 with Retry-After.
+    #[error("the database is not available")]
+    Unavailable(#[source] Cause),
+    /// A fault of ours: 500 with a request id.
+    #[error("internal error")]
+    Internal(#[source] Cause),
+}
+
+impl Error {
+    /// A fault of ours with a sentence for the log.
+    pub(crate) fn internal(cause: impl Into<Cause>) -> Self {
+        Self::Internal(cause.into())
+    }
+
+    /// Whether the whole unit of work may be done again: the database undid it because of another one (serialization failure,
+    /// deadlock), and it would do it now.
+    pub(super) fn is_conflict(&self) -> bool {
+        let Self::Unavailable(cause) = self else { return false };
+        let database = cause.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error);
+        database.and_then(sqlx::error::DatabaseError::code).is_some_and(|code| is_conflict(&code))
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        if is_passing(&error) { Self::Unavailable(Box::new(error)) } else { Self::Internal(Box::new(error)) }
+    }
+}
+
+impl From<MigrateError> for Error {
+    fn from(error: MigrateError) -> Self {
+        Self::from(sqlx::Error::Migrate(Box::new(error)))
+    }
+}
+
+/// Whether the database is away, or undid the work for another's sake: not the statement's fault.
+fn is_passing(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(database) => database.code().is_some_and(|code| speaks_of_the_server(&code)),
+        // No free connection in time, no connection at all, or one that broke.
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Migrate(migration) => match migration.as_ref() {
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => is_passing(error),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// The name of the constraint a statement violated.
+#[must_use]
+pub fn constraint(error: &sqlx::Error) -> Option<&str> {
+    error.as_database_error()?.constraint()
+}
+
+/// Serialization failure and deadlock: PostgreSQL asks to run the transaction again.
+fn is_conflict(code: &str) -> bool {
+    matches!(code, "40001" | "40P01")
+}
+
+/// SQLSTATEs (PostgreSQL, appendix A) that speak of the server's condition and not of the statement.
+fn speaks_of_the_server(code: &str) -> bool {
+    is_conflict(code)
+        // Connection exceptions.
+        || code.starts_with("08")
+        || matches!(
+            code,
+            // Shut down by an administrator, crashed, starting up.
+            "57P01" | "57P02" | "57P03"
+            // Too many connections, disk full.
+            | "53300" | "53100"
+            // Read-only: a primary that has become a standby.
+            | "25006"
+            // Credentials that are being rotated.
+            | "28P01"
+            // statement_timeout, lock_timeout, idle_in_transaction_session_timeout.
+            | "57014" | "55P03" | "25P03"
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{borrow::Cow, fmt};
+
+    use sqlx::error::{DatabaseError, ErrorKind};
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Refused(&'static str);
+
+    impl fmt::Display for Refused {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("text from the database")
+        }
+    }
+
+    impl std::error::Error for Refused {}
+
+    impl DatabaseError for Refused {
+        fn message(&self) -> &str {
+            "text from the database"
+        }
+        fn code(&self) -> Option<Cow<'_, str>> {
+            Some(self.0.into())
+        }
+        fn constraint(&self) -> Option<&str> {
+            Some("users_user_name_unique")
+        }
+        fn as_error(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
+            self
+        }
+        fn as_error_mut(&mut self) -> &mut (dyn std::error::Error + Send + Sync + 'static) {
+            self
+        }
+        fn into_error(self: Box<Self>) -> Box<dyn std::error::Error + Send + Sync + 'static> {
+            self
+        }
+        fn kind(&self) -> ErrorKind {
+            ErrorKind::Other
+        }
+    }
+
+    fn database(code: &'static str) -> sqlx::Error {
+        sqlx::Error::Database(Box::new(Refused(code)))
+    }
+
+    #[test]
+    fn a_database_that_is_away_is_unavailable() {
+        let codes = ["57P01", "57P02", "57P03", "53300", "53100", "25006", "28P01", "57014", "55P03", "25P03", "08006", "40001", "40P01"];
+        for code in codes {
+            assert!(matches!(Error::from(database(code)), Error::Unavailable(_)), "{code}");
+        }
+        let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        assert!(matches!(Error::from(sqlx::Error::Io(reset)), Error::Unavailable(_)));
+        assert!(matches!(Error::from(sqlx::Error::PoolTimedOut), Error::Unavailable(_)));
+        assert!(matches!(Error::from(MigrateError::Execute(database("57P03"))), Error::Unavailable(_)));
+    }
+
+    #[test]
+    fn everything_else_is_internal() {
+        for code in ["23505", "42P01", "22021", "25P02", "XX000"] {
+            assert!(matches!(Error::from(database(code)), Error::Internal(_)), "{code}");
+        }
+        assert!(matches!(Error::from(sqlx::Error::RowNotFound), Error::Internal(_)));
+        assert!(matches!(Error::from(MigrateError::VersionMismatch(1)), Error::Internal(_)));
+    }
+
+    #[test]
+    fn only_conflicts_are_done_again() {
+        for (code, again) in [("40001", true), ("40P01", true), ("57014", false), ("08006", false), ("23505", false)] {
+            assert_eq!(Error::from(database(code)).is_conflict(), again, "{code}");
+        }
+        assert!(!Error::from(sqlx::Error::PoolTimedOut).is_conflict());
+    }
+
+    #[test]
+    fn no_text_from_the_database_is_in_the_message() {
+        for code in ["57P01", "XX000"] {
+            assert!(!Error::from(database(code)).to_string().contains("text from"), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_violated_constraint_is_named() {
+        assert_eq!(constraint(&database("23505")), Some("users_user_name_unique"));
+        assert_eq!(constraint(&sqlx::Error::RowNotFound), None);
+    }
+}

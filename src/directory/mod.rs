@@ -1,0 +1,266 @@
+//! The directory floor: use cases on PostgreSQL, and the only place that knows sqlx. One use case is one transaction.
+//!
+//! How a connection is kept clean, which is the reason for most of this file: sqlx 0.9.0 leaves a pooled connection inside a
+//! transaction when a future is dropped while `begin()` waits for its answer (upstream issues 4385 and 4393), and the next
+//! borrower's acknowledged writes are then never committed. So a unit of work runs in a task of its own that nobody drops
+//! ([`Directory::unit`]), time limits are PostgreSQL's, and a connection that comes back inside a transaction is closed.
+
+mod connections;
+mod error;
+mod health;
+mod tenants;
+mod tokens;
+mod vocabulary;
+
+use std::{fmt, future::Future, str::FromStr, sync::Arc, time::Duration};
+
+use sqlx::{
+    Connection as _, PgConnection, PgPool,
+    migrate::Migrator,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use tracing::Instrument as _;
+
+pub use self::{
+    connections::Connection,
+    error::{Cause, Error, constraint},
+    health::{Server, Stock},
+    tenants::{FirstStart, Tenant, TenantSettings},
+    tokens::{Caller, MAX_LIVE_TOKENS, Token, TokenRecord},
+    vocabulary::{Conformance, Profile, Provider, State, UnknownWord},
+};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// How often a unit of work is done at most when PostgreSQL undoes it for another's sake. Conflicts are short: what still
+/// collides after five attempts is better told to the client (503) than held.
+const MAX_ATTEMPTS: u32 = 5;
+
+/// The longest pause before the second attempt; it doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+
+/// A connection that lay unused for this long is tested before it is handed out: a restarted or failed-over database is then
+/// noticed by us and not by a request. Busier connections are not, which saves a round trip on each request.
+const TEST_AFTER_IDLE: Duration = Duration::from_secs(1);
+
+/// Connections beyond what the load needs are closed after this time.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+
+/// The age at which a connection is replaced, so that load balancers and changed roles get their turn.
+const MAX_LIFETIME: Duration = Duration::from_secs(30 * 60);
+
+/// How many connections there are and how long they wait.
+#[derive(Debug, Clone)]
+pub struct PoolSettings {
+    /// The most connections open at a time.
+    pub pool_size: u32,
+    /// How long a request waits for a free connection.
+    pub acquire_timeout: Duration,
+    /// The longest a statement may run. Zero leaves the server's own setting.
+    pub statement_timeout: Duration,
+    /// The longest a statement waits for a lock. Zero leaves the server's own setting.
+    pub lock_timeout: Duration,
+    /// The longest a transaction waits for us. Zero leaves the server's own setting.
+    pub idle_in_transaction_timeout: Duration,
+    /// Prepared statements kept per connection.
+    pub statement_cache: usize,
+}
+
+/// The directory: every use case is a method of it. Cheap to clone; the clones share the connections.
+#[derive(Clone)]
+pub struct Directory {
+    pool: PgPool,
+    /// How to reach the database without our time limits: a migration takes as long as it takes.
+    unlimited: Arc<PgConnectOptions>,
+    callers: Arc<tokens::Callers>,
+}
+
+impl fmt::Debug for Directory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Directory").field("connections", &self.pool.size()).finish_non_exhaustive()
+    }
+}
+
+impl Directory {
+    /// Connects to the database of a `postgres://` URL.
+    ///
+    /// # Errors
+    /// The URL is no such URL (`Internal`), or as [`Directory::connect`].
+    pub async fn open(url: &str, settings: &PoolSettings) -> Result<Self, Error> {
+        let options =
+            PgConnectOptions::from_str(url).map_err(|error| Error::internal(format!("the database URL is not usable: {error}")))?;
+        Self::connect(options, settings).await
+    }
+
+    /// Connects, with one connection opened at once so that a wrong address is told here.
+    ///
+    /// # Errors
+    /// `Unavailable` when the database cannot be reached in `acquire_timeout`, `Internal` when it refuses us for good.
+    pub async fn connect(options: PgConnectOptions, settings: &PoolSettings) -> Result<Self, Error> {
+        let unlimited = as_frontdesk(options, settings);
+        let pool = PgPoolOptions::new()
+            .max_connections(settings.pool_size)
+            .acquire_timeout(settings.acquire_timeout)
+            .idle_timeout(IDLE_TIMEOUT)
+            .max_lifetime(MAX_LIFETIME)
+            .test_before_acquire(false)
+            .before_acquire(|connection, known| {
+                Box::pin(async move {
+                    if known.idle_for >= TEST_AFTER_IDLE {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
+            .after_release(|connection, _| Box::pin(is_outside_transactions(connection)))
+            .connect_with(with_limits(unlimited.clone(), settings))
+            .await?;
+        Ok(Self { pool, unlimited: Arc::new(unlimited), callers: Arc::default() })
+    }
+
+    /// Applies what the database lacks of the schema. Several processes may do this at once: the migrator's lock lets one.
+    /// The lock belongs to a session, so behind PgBouncer in transaction mode this needs a direct connection.
+    ///
+    /// # Errors
+    /// `Unavailable` when the database is away, `Internal` when a migration fails or was changed after it was applied.
+    pub async fn migrate(&self) -> Result<(), Error> {
+        let mut connection = PgConnection::connect_with(&self.unlimited).await?;
+        MIGRATIONS.run(&mut connection).await?;
+        connection.close().await?;
+        Ok(())
+    }
+
+    /// Waits until running units of work are done and closes the connections.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// Runs a unit of work, from `begin` to `commit`, in a task of its own: a caller that goes away drops the wait and not the
+    /// work, so no future is ever dropped inside `begin()`. A unit that PostgreSQL undid because of another one (40001, 40P01)
+    /// is done again from the start, so `work` must not keep anything from an attempt.
+    ///
+    /// # Errors
+    /// The unit's own. A panic in it is `Internal`.
+    pub(crate) async fn unit<T, F, Fut>(&self, work: F) -> Result<T, Error>
+    where
+        F: Fn(PgPool) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<T, Error>> + Send + 'static,
+        T: Send + 'static,
+    {
+        let pool = self.pool.clone();
+        let task = async move {
+            let mut attempt = 1;
+            loop {
+                let attempted = work(pool.clone());
+                match attempted.await {
+                    Err(error) if error.is_conflict() && attempt < MAX_ATTEMPTS => {
+                        tracing::debug!(attempt, "a unit of work met another one and is done again");
+                        tokio::time::sleep(pause(attempt)).await;
+                        attempt += 1;
+                    }
+                    outcome => return outcome,
+                }
+            }
+        };
+        match tokio::spawn(task.in_current_span()).await {
+            Ok(outcome) => outcome,
+            // The runtime is shutting down.
+            Err(ended) if ended.is_cancelled() => Err(Error::Unavailable(Box::new(ended))),
+            Err(panicked) => Err(Error::internal(panicked)),
+        }
+    }
+}
+
+/// The options of all our connections. `extra_float_digits` is not sent: PgBouncer refuses it, and PostgreSQL's default is
+/// exact. A statement cache of zero would leave every prepared statement behind on the server, hence at least one.
+fn as_frontdesk(options: PgConnectOptions, settings: &PoolSettings) -> PgConnectOptions {
+    let options = options.extra_float_digits(None).statement_cache_capacity(settings.statement_cache.max(1));
+    match options.get_application_name() {
+        Some(_) => options,
+        None => options.application_name("frontdesk"),
+    }
+}
+
+/// The time limits travel in the start-up message, so they cost nothing and hold from the first statement. PgBouncer refuses
+/// that message's `options`: with all three limits at zero none is sent, and `alter role ... set statement_timeout` does it.
+fn with_limits(options: PgConnectOptions, settings: &PoolSettings) -> PgConnectOptions {
+    let limits = [
+        ("statement_timeout", settings.statement_timeout),
+        ("lock_timeout", settings.lock_timeout),
+        ("idle_in_transaction_session_timeout", settings.idle_in_transaction_timeout),
+    ];
+    let set: Vec<_> = limits.into_iter().filter(|(_, limit)| !limit.is_zero()).map(|(name, limit)| (name, limit.as_millis())).collect();
+    if set.is_empty() { options } else { options.options(set) }
+}
+
+/// The net below `unit`: whether a connection that comes back to the pool is outside any transaction. `now()` is the start of
+/// the transaction, so inside an older one it lies before the statement; in a failed one the statement fails, and the pool
+/// closes the connection as well. The driver's own notion of depth is what is wrong in the bug, so it cannot be asked.
+///
+/// It must be a simple query: in the extended protocol each message has its own timestamp and the two differ always.
+async fn is_outside_transactions(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    use sqlx::{Executor as _, Row as _};
+
+    let row = connection.fetch_one("select now() = statement_timestamp()").await?;
+    let outside: bool = row.try_get(0)?;
+    if !outside {
+        tracing::warn!("a connection came back inside a transaction and is closed");
+    }
+    Ok(outside)
+}
+
+/// The pause before the next attempt: full jitter, so that units which met do not meet again.
+fn pause(attempt: u32) -> Duration {
+    let longest = FIRST_PAUSE * (1 << (attempt - 1).min(MAX_ATTEMPTS));
+    let random = getrandom::u32().unwrap_or(u32::MAX / 2);
+    longest.mul_f64(f64::from(random) / f64::from(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(limit: Duration) -> PoolSettings {
+        PoolSettings {
+            pool_size: 1,
+            acquire_timeout: Duration::from_secs(1),
+            statement_timeout: limit,
+            lock_timeout: limit,
+            idle_in_transaction_timeout: limit,
+            statement_cache: 0,
+        }
+    }
+
+    fn url(url: &str) -> PgConnectOptions {
+        PgConnectOptions::from_str(url).unwrap()
+    }
+
+    #[test]
+    fn limits_travel_in_the_start_up_message() {
+        let options = with_limits(url("postgres://localhost/x"), &settings(Duration::from_millis(1500)));
+        assert_eq!(
+            options.get_options(),
+            Some("-c statement_timeout=1500 -c lock_timeout=1500 -c idle_in_transaction_session_timeout=1500")
+        );
+    }
+
+    #[test]
+    fn without_limits_there_is_nothing_for_pgbouncer_to_refuse() {
+        assert_eq!(with_limits(url("postgres://localhost/x"), &settings(Duration::ZERO)).get_options(), None);
+    }
+
+    #[test]
+    fn an_application_name_in_the_url_is_kept() {
+        let settings = settings(Duration::ZERO);
+        assert_eq!(as_frontdesk(url("postgres://localhost/x"), &settings).get_application_name(), Some("frontdesk"));
+        let named = as_frontdesk(url("postgres://localhost/x?application_name=reception"), &settings);
+        assert_eq!(named.get_application_name(), Some("reception"));
+    }
+
+    #[test]
+    fn pauses_grow_and_stay_short() {
+        for attempt in 1..MAX_ATTEMPTS {
+            assert!(pause(attempt) <= FIRST_PAUSE * (1 << (attempt - 1)));
+        }
+    }
+}

@@ -1,0 +1,497 @@
+//! Bearer tokens (RFC 6750): how they are made and recognized, and who the caller is.
+//!
+//! A token is `fd_`, 30 random base62 characters and 6 base62 characters of CRC-32 over the 33 before them. So a mistyped one
+//! is refused without asking the database, and a secret scanner can tell one from noise. Only its SHA-256 digest is stored: a
+//! slow hash is for guessable passwords, and these have 178 bits.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Utc};
+use sha2::{Digest as _, Sha256};
+use sqlx::{FromRow, PgConnection, PgPool, types::Json};
+use uuid::Uuid;
+
+use super::{Connection, Directory, Error, Profile, Provider, TenantSettings, tenants::check_name, vocabulary::Conformance};
+use crate::scim::ScimError;
+
+/// The most tokens of a connection that are neither expired nor revoked. A rotation needs two; more than ten are forgotten ones.
+pub const MAX_LIVE_TOKENS: i64 = 10;
+
+/// The longest life that may be asked for, 100 years: beyond it PostgreSQL's calendar is the next limit.
+const MAX_LIFE: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// How long a caller is remembered: so long a revoked token may still work.
+const REMEMBERED_FOR: Duration = Duration::from_secs(1);
+
+/// The most callers remembered, about 5 MB. Beyond it they are looked up each time.
+const REMEMBERED_MAX: usize = 10_000;
+
+const PREFIX: &str = "fd_";
+const RANDOM_CHARS: usize = 30;
+const CHECKSUM_CHARS: usize = 6;
+const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// A token with a right checksum. Whether anybody has it is for the database to say.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+impl Token {
+    /// A new token from the operating system's random numbers.
+    ///
+    /// # Errors
+    /// `Internal` when the system has none to give.
+    pub fn generate() -> Result<Self, Error> {
+        let mut text = PREFIX.to_owned();
+        while text.len() < PREFIX.len() + RANDOM_CHARS {
+            let mut bytes = [0; 32];
+            getrandom::fill(&mut bytes).map_err(Error::internal)?;
+            let missing = PREFIX.len() + RANDOM_CHARS - text.len();
+            text.extend(bytes.into_iter().filter_map(unbiased).take(missing));
+        }
+        text.push_str(&checksum(&text));
+        Ok(Self(text))
+    }
+
+    /// Reads a token; `None` when it cannot be one of ours.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.len() != PREFIX.len() + RANDOM_CHARS + CHECKSUM_CHARS || !text.is_ascii() {
+            return None;
+        }
+        let (body, sum) = text.split_at(PREFIX.len() + RANDOM_CHARS);
+        let random = body.strip_prefix(PREFIX)?;
+        (random.bytes().all(|byte| byte.is_ascii_alphanumeric()) && sum == checksum(body)).then(|| Self(text.to_owned()))
+    }
+
+    /// What is stored of it.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        Sha256::digest(self.0.as_bytes()).into()
+    }
+
+    /// The secret itself, to be shown once.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A random byte as a base62 character. 256 is no multiple of 62: the bytes past the last multiple would make the first
+/// characters more likely than the others, so they are thrown away.
+fn unbiased(byte: u8) -> Option<char> {
+    (byte < 62 * 4).then(|| char::from(BASE62[usize::from(byte % 62)]))
+}
+
+fn checksum(text: &str) -> String {
+    let mut rest = crc32fast::hash(text.as_bytes());
+    let mut digits = [b'0'; CHECKSUM_CHARS];
+    for digit in digits.iter_mut().rev() {
+        *digit = BASE62[(rest % 62) as usize];
+        rest /= 62;
+    }
+    digits.into_iter().map(char::from).collect()
+}
+
+/// Who sent a request: everything that a request needs to know of its token, connection and tenant.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The tenant that every statement of the request names.
+    pub tenant_id: Uuid,
+    /// The tenant's slug, for the log.
+    pub tenant_slug: String,
+    /// The connection the token belongs to.
+    pub connection_id: Uuid,
+    /// The connection's name, for the log.
+    pub connection_name: String,
+    /// Who is at the other end.
+    pub provider: Provider,
+    /// The token.
+    pub token_id: Uuid,
+    /// Requests are read to the letter of the RFCs.
+    pub strict: bool,
+    /// The tenant's settings.
+    pub settings: TenantSettings,
+    /// The tenant's mapping.
+    pub profile: Profile,
+}
+
+/// A token as a list shows it, without the secret.
+#[derive(Debug, Clone, FromRow)]
+pub struct TokenRecord {
+    /// The id, which `revoke` takes.
+    pub id: Uuid,
+    /// The name of its connection.
+    pub connection: String,
+    /// What its maker noted.
+    pub label: Option<String>,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it stops working; never, when absent.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// When it was revoked.
+    pub revoked_at: Option<DateTime<Utc>>,
+    /// When it was last used, to the minute.
+    pub last_used_at: Option<DateTime<Utc>>,
+    /// Neither expired, by the database's clock, nor revoked.
+    pub live: bool,
+}
+
+impl Directory {
+    /// Makes a token for a connection. The answer is the only place where it can be read.
+    ///
+    /// # Errors
+    /// A sentence when the connection is gone, has [`MAX_LIVE_TOKENS`] live ones, or the life asked for is none.
+    pub async fn create_token(&self, connection: &Connection, label: Option<&str>, expires_in: Option<Duration>) -> Result<Token, Error> {
+        if let Some(label) = label {
+            check_name("the token's label", label)?;
+        }
+        if expires_in.is_some_and(|life| life.is_zero() || life > MAX_LIFE) {
+            return Err(ScimError::invalid_value("a token lives longer than nothing and at most 36500d").into());
+        }
+        let (connection, label) = (Arc::new(connection.clone()), label.map(str::to_owned));
+        self.unit(move |pool| {
+            let (connection, label) = (connection.clone(), label.clone());
+            async move {
+                let token = Token::generate()?;
+                let mut tx = pool.begin().await?;
+                insert(&mut tx, &connection, &token, label.as_deref(), expires_in).await?;
+                tx.commit().await?;
+                Ok(token)
+            }
+        })
+        .await
+    }
+
+    /// A tenant's tokens, or those of one connection, oldest first.
+    ///
+    /// # Errors
+    /// Only the database's.
+    pub async fn tokens(&self, tenant_id: Uuid, connection_id: Option<Uuid>) -> Result<Vec<TokenRecord>, Error> {
+        let rows = sqlx::query_as(
+            "select t.id, c.name as connection, t.label, t.created_at, t.expires_at, t.revoked_at, t.last_used_at,
+                 t.revoked_at is null and coalesce(t.expires_at > now(), true) as live
+             from tokens t
+             join connections c on c.tenant_id = t.tenant_id and c.id = t.connection_id
+             where t.tenant_id = $1 and ($2::uuid is null or t.connection_id = $2)
+             order by t.id",
+        )
+        .bind(tenant_id)
+        .bind(connection_id)
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows)
+    }
+
+    /// Revokes a token for good; servers follow within a second. Doing it again changes nothing. `false` when there is no such
+    /// token.
+    ///
+    /// # Errors
+    /// Only the database's.
+    pub async fn revoke_token(&self, id: Uuid) -> Result<bool, Error> {
+        let revoked =
+            sqlx::query("update tokens set revoked_at = coalesce(revoked_at, now()) where id = $1").bind(id).execute(&self.pool).await?;
+        Ok(revoked.rows_affected() > 0)
+    }
+
+    /// Who has this token. `None` for an unknown, expired or revoked one and for one of a paused connection alike: a guesser
+    /// learns nothing.
+    ///
+    /// # Errors
+    /// `Unavailable` when the database cannot say; that is no answer to whether the token is good.
+    pub async fn authenticate(&self, token: &Token) -> Result<Option<Caller>, Error> {
+        let digest = token.digest();
+        if let Some(caller) = self.callers.recall(&digest) {
+            return Ok(Some(caller));
+        }
+        // Taken before the question is asked: whatever is revoked after it is forgotten one second later.
+        let asked_at = Instant::now();
+        let Some(row) = look_up(&self.pool, &digest).await? else { return Ok(None) };
+        let stale = row.stale;
+        let caller = Caller::try_from(row)?;
+        self.callers.remember(digest, &caller, asked_at);
+        if stale {
+            self.callers.note_use(&self.pool, caller.token_id);
+        }
+        Ok(Some(caller))
+    }
+}
+
+#[derive(FromRow)]
+struct CallerRow {
+    tenant_id: Uuid,
+    tenant_slug: String,
+    connection_id: Uuid,
+    connection_name: String,
+    provider: String,
+    token_id: Uuid,
+    conformance: String,
+    settings: Json<TenantSettings>,
+    profile: String,
+    /// `last_used_at` is older than a minute.
+    stale: bool,
+}
+
+impl TryFrom<CallerRow> for Caller {
+    type Error = Error;
+
+    fn try_from(row: CallerRow) -> Result<Self, Error> {
+        Ok(Self {
+            tenant_id: row.tenant_id,
+            tenant_slug: row.tenant_slug,
+            connection_id: row.connection_id,
+            connection_name: row.connection_name,
+            provider: row.provider.try_into()?,
+            token_id: row.token_id,
+            strict: Conformance::try_from(row.conformance)? == Conformance::Strict,
+            settings: row.settings.0,
+            profile: row.profile.try_into()?,
+        })
+    }
+}
+
+async fn look_up(pool: &PgPool, digest: &[u8; 32]) -> Result<Option<CallerRow>, Error> {
+    let row = sqlx::query_as(
+        "select t.tenant_id, n.slug as tenant_slug, c.id as connection_id, c.name as connection_name, c.provider, t.id as token_id,
+             c.conformance, n.settings, n.profile, coalesce(t.last_used_at < now() - interval '1 minute', true) as stale
+         from tokens t
+         join connections c on c.tenant_id = t.tenant_id and c.id = t.connection_id
+         join tenants n on n.id = t.tenant_id
+         where t.digest = $1 and t.revoked_at is null and coalesce(t.expires_at > now(), true) and c.state = 'active'",
+    )
+    .bind(digest.as_slice())
+    .fetch_optional(pool)
+    .await?;
+    Ok(row)
+}
+
+/// Stores a token inside a transaction. The connection's row is locked first, so that the count below it is exact.
+pub(super) async fn insert(
+    tx: &mut PgConnection,
+    connection: &Connection,
+    token: &Token,
+    label: Option<&str>,
+    expires_in: Option<Duration>,
+) -> Result<(), Error> {
+    let locked: Option<Uuid> = sqlx::query_scalar("select id from connections where tenant_id = $1 and id = $2 for no key update")
+        .bind(connection.tenant_id)
+        .bind(connection.id)
+        .fetch_optional(&mut *tx)
+        .await?;
+    if locked.is_none() {
+        return Err(ScimError::not_found("Connection", &connection.name).into());
+    }
+    let made = sqlx::query(
+        "insert into tokens (id, tenant_id, connection_id, digest, label, expires_at)
+         select $1, $2, $3, $4, $5, now() + make_interval(secs => $6)
+         where (
+             select count(*) from tokens
+             where tenant_id = $2 and connection_id = $3 and revoked_at is null and coalesce(expires_at > now(), true)
+         ) < $7",
+    )
+    .bind(Uuid::now_v7())
+    .bind(connection.tenant_id)
+    .bind(connection.id)
+    .bind(token.digest().as_slice())
+    .bind(label)
+    .bind(expires_in.map(|life| life.as_secs_f64()))
+    .bind(MAX_LIVE_TOKENS)
+    .execute(&mut *tx)
+    .await?;
+    if made.rows_affected() == 0 {
+        let detail = format!("connection \"{}\" has {MAX_LIVE_TOKENS} live tokens, the most there may be; revoke one", connection.name);
+        return Err(ScimError::uniqueness(detail).into());
+    }
+    Ok(())
+}
+
+/// The callers seen in the last second, and the tokens whose use is still to be written down.
+#[derive(Default)]
+pub(super) struct Callers {
+    known: Mutex<HashMap<[u8; 32], (Caller, Instant)>>,
+    used: Mutex<Used>,
+}
+
+#[derive(Default)]
+struct Used {
+    tokens: HashSet<Uuid>,
+    being_written: bool,
+}
+
+impl Callers {
+    fn recall(&self, digest: &[u8; 32]) -> Option<Caller> {
+        let known = lock(&self.known);
+        known.get(digest).filter(|(_, asked_at)| asked_at.elapsed() < REMEMBERED_FOR).map(|(caller, _)| caller.clone())
+    }
+
+    fn remember(&self, digest: [u8; 32], caller: &Caller, asked_at: Instant) {
+        let mut known = lock(&self.known);
+        if known.len() >= REMEMBERED_MAX {
+            known.retain(|_, (_, asked_at)| asked_at.elapsed() < REMEMBERED_FOR);
+        }
+        if known.len() < REMEMBERED_MAX {
+            known.insert(digest, (caller.clone(), asked_at));
+        }
+    }
+
+    /// Writes `last_used_at` behind the request's back: one task at a time takes all that has come together, in one statement,
+    /// so that uses never hold more than one connection. A failure costs only the note.
+    fn note_use(self: &Arc<Self>, pool: &PgPool, token_id: Uuid) {
+        let mut used = lock(&self.used);
+        used.tokens.insert(token_id);
+        if std::mem::replace(&mut used.being_written, true) {
+            return;
+        }
+        let (callers, pool) = (Arc::clone(self), pool.clone());
+        tokio::spawn(async move {
+            while let Some(tokens) = callers.take_used() {
+                if let Err(error) = write_use(&pool, &tokens).await {
+                    tracing::debug!(%error, "the use of tokens could not be written down");
+                }
+            }
+        });
+    }
+
+    /// The tokens to write down; none means that the writer is done.
+    fn take_used(&self) -> Option<Vec<Uuid>> {
+        let mut used = lock(&self.used);
+        if used.tokens.is_empty() {
+            used.being_written = false;
+            return None;
+        }
+        Some(used.tokens.drain().collect())
+    }
+}
+
+/// At most once a minute and token, whoever asks: the condition is looked at again under the row's lock. The rows are locked in
+/// one order, so that servers which write the same tokens do not deadlock.
+async fn write_use(pool: &PgPool, tokens: &[Uuid]) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "with stale as (
+             select id from tokens
+             where id = any($1) and coalesce(last_used_at < now() - interval '1 minute', true)
+             order by id for no key update
+         )
+         update tokens t set last_used_at = now() from stale s where t.id = s.id",
+    )
+    .bind(tokens)
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// A poisoned lock is taken all the same: what it guards is whole after every statement.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_have_their_form_and_are_read_again() {
+        for _ in 0..2_000 {
+            let token = Token::generate().unwrap();
+            let text = token.reveal();
+            assert_eq!(text.len(), 39);
+            assert!(text.starts_with("fd_") && text[3..].bytes().all(|byte| byte.is_ascii_alphanumeric()), "{text}");
+            assert_eq!(Token::parse(text), Some(token.clone()));
+        }
+    }
+
+    #[test]
+    fn the_checksum_is_crc32_in_six_base62_digits() {
+        // CRC-32 of "123456789" is 0xCBF43926, the check value of its definition.
+        let mut value = 0_u64;
+        for digit in checksum("123456789").bytes() {
+            value = value * 62 + BASE62.iter().position(|known| *known == digit).unwrap() as u64;
+        }
+        assert_eq!(value, 0xCBF4_3926);
+        assert_eq!(checksum(""), "000000");
+    }
+
+    #[test]
+    fn every_character_is_equally_likely() {
+        let mut seen = [0_u32; 62];
+        for _ in 0..2_000 {
+            for byte in Token::generate().unwrap().reveal()[3..33].bytes() {
+                seen[BASE62.iter().position(|known| *known == byte).unwrap()] += 1;
+            }
+        }
+        // 60,000 draws: 968 each, standard deviation 31. Six of them are never reached by chance; a modulo would be 250 off.
+        assert!(seen.iter().all(|count| (782..=1154).contains(count)), "{seen:?}");
+        assert_eq!((0..=u8::MAX).filter_map(unbiased).count(), 248);
+    }
+
+    #[test]
+    fn a_changed_token_is_refused() {
+        let token = Token::generate().unwrap();
+        let text = token.reveal();
+        for at in 0..text.len() {
+            let other = if text.as_bytes()[at] == b'x' { "y" } else { "x" };
+            let mut changed = text.to_owned();
+            changed.replace_range(at..=at, other);
+            assert_eq!(Token::parse(&changed), None, "changed at {at}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_token_is_refused() {
+        let token = Token::generate().unwrap();
+        let text = token.reveal();
+        for wrong in ["", "fd_", &text[..38], &format!("{text}0"), &format!(" {text}"), &text.to_uppercase(), &"ü".repeat(39), "fd_é"] {
+            assert_eq!(Token::parse(wrong), None, "{wrong}");
+        }
+        // A right checksum does not save a wrong alphabet.
+        let body = format!("fd_{}", "-".repeat(30));
+        assert_eq!(Token::parse(&format!("{body}{}", checksum(&body))), None);
+    }
+
+    #[test]
+    fn the_secret_is_not_in_debug_output() {
+        let token = Token::generate().unwrap();
+        assert_eq!(format!("{token:?}"), "Token(…)");
+    }
+
+    fn caller(token_id: Uuid) -> Caller {
+        Caller {
+            tenant_id: Uuid::nil(),
+            tenant_slug: "default".into(),
+            connection_id: Uuid::nil(),
+            connection_name: "jumpcloud".into(),
+            provider: Provider::JumpCloud,
+            token_id,
+            strict: false,
+            settings: TenantSettings::default(),
+            profile: Profile::SpaceIq,
+        }
+    }
+
+    #[test]
+    fn callers_are_remembered_for_a_second_and_not_without_end() {
+        let callers = Callers::default();
+        let now = Instant::now();
+        let before = now.checked_sub(REMEMBERED_FOR).unwrap();
+        callers.remember([1; 32], &caller(Uuid::max()), now);
+        callers.remember([2; 32], &caller(Uuid::nil()), before);
+        assert_eq!(callers.recall(&[1; 32]).unwrap().token_id, Uuid::max());
+        assert!(callers.recall(&[2; 32]).is_none(), "a second is over");
+        for i in 0..2 * REMEMBERED_MAX as u64 {
+            let mut digest = [0; 32];
+            digest[..8].copy_from_slice(&i.to_le_bytes());
+            callers.remember(digest, &caller(Uuid::nil()), now);
+        }
+        assert!(lock(&callers.known).len() <= REMEMBERED_MAX);
+    }
+}

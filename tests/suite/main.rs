@@ -1,0 +1,6 @@
+//! The integration tests: one binary, on a real PostgreSQL.
+
+mod support;
+mod tenants;
+mod tokens;
+mod units;
