@@ -60,8 +60,11 @@ create table users (
     document json not null,
     folded jsonb not null,
     unmapped jsonb not null default '{}',
+    user_name text not null,
     -- NFKC and case folding done by the application: lower() depends on the collation
     user_name_key text not null,
+    -- what a group shows of a member: the display name, else the user name
+    display_name text not null,
     -- indexed, not unique: SpaceIQ maps the employee id onto it, which may be absent or repeated
     external_id text,
     active boolean not null,
@@ -100,6 +103,7 @@ create table groups (
     document json not null,
     folded jsonb not null,
     unmapped jsonb not null default '{}',
+    display_name text not null,
     name_key text not null,
     -- name_key again when the tenant keeps group names unique (the default), null when it does not
     name_claim text,
@@ -162,7 +166,7 @@ select
     t.slug as tenant,
     u.tenant_id,
     u.id,
-    u.document ->> 'userName' as user_name,
+    u.user_name,
     u.external_id,
     u.active,
     u.first_name,

@@ -155,6 +155,25 @@ impl Document {
         self.0.get("active").and_then(Value::as_bool).unwrap_or(true)
     }
 
+    /// The names of the attributes in which two documents differ; inside an extension with its URN.
+    #[must_use]
+    pub fn changed_attributes(&self, other: &Self) -> Vec<String> {
+        let mut changed = Vec::new();
+        let names = |a: &Map<String, Value>, b: &Map<String, Value>| -> Vec<String> {
+            let all = a.keys().chain(b.keys().filter(|name| !a.contains_key(*name)));
+            all.filter(|name| a.get(*name) != b.get(*name)).cloned().collect()
+        };
+        for name in names(&self.0, &other.0).into_iter().filter(|name| name != "schemas") {
+            if name.starts_with("urn:") {
+                let object = |document: &Self| document.0.get(&name).and_then(Value::as_object).cloned().unwrap_or_default();
+                changed.extend(names(&object(self), &object(other)).into_iter().map(|inner| format!("{name}:{inner}")));
+            } else {
+                changed.push(name);
+            }
+        }
+        changed
+    }
+
     /// The document once more for searching: lower-case names, folded text wherever the schema says `caseExact` false,
     /// dateTimes in one width.
     #[must_use]

@@ -4,6 +4,7 @@ pub mod catalog;
 pub mod discovery;
 pub mod document;
 pub mod error;
+pub mod etag;
 pub mod eval;
 pub mod filter;
 pub mod json;

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::scim::catalog::LIST_RESPONSE_URN;
+use crate::scim::etag::etag;
 use crate::scim::path::Path;
 use crate::scim::query::Query;
 use crate::scim::reader::Reader;
@@ -53,12 +54,6 @@ impl Meta<'_> {
             "version": self.etag(),
         })
     }
-}
-
-/// A version as a weak entity tag: representations of one version may differ in their memberships and projection.
-#[must_use]
-pub fn etag(version: i64) -> String {
-    format!("W/\"{version}\"")
 }
 
 /// A resource as it comes from the database.
@@ -144,7 +139,7 @@ pub struct Projection {
 enum Selector {
     Core,
     Extension(&'static Schema),
-    Attribute { extension: Option<&'static Schema>, attribute: &'static Attribute, sub: Option<&'static Attribute> },
+    Attribute { attribute: &'static Attribute, sub: Option<&'static Attribute> },
 }
 
 /// How much of an attribute is selected.
@@ -163,9 +158,7 @@ impl Projection {
             let mut selector = |name: &String| match Path::parse(resource_type, name, &mut reader).ok()? {
                 Path::Core => Some(Selector::Core),
                 Path::Extension(schema) => Some(Selector::Extension(schema)),
-                Path::Place(place) => {
-                    Some(Selector::Attribute { extension: place.path.extension, attribute: place.path.attribute, sub: place.sub })
-                }
+                Path::Place(place) => Some(Selector::Attribute { attribute: place.path.attribute, sub: place.sub }),
                 Path::Unknown => None,
             };
             names.iter().filter_map(&mut selector).collect()
