@@ -1,3 +1,4 @@
 //! Frontdesk: a SCIM 2.0 service provider with a workplace directory behind it.
 
 pub mod scim;
+pub mod workplace;
