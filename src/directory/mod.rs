@@ -6,10 +6,18 @@
 //! ([`Directory::unit`]), time limits are PostgreSQL's, and a connection that comes back inside a transaction is closed.
 
 mod connections;
+mod employees;
 mod error;
+mod events;
+mod groups;
 mod health;
+mod members;
+mod memberships;
+mod resource;
+mod search;
 mod tenants;
 mod tokens;
+mod users;
 mod vocabulary;
 
 use std::{fmt, future::Future, str::FromStr, sync::Arc, time::Duration};
@@ -23,8 +31,12 @@ use tracing::Instrument as _;
 
 pub use self::{
     connections::Connection,
+    employees::{EmployeeRow, Employees, Format, Reprojected},
     error::{Cause, Error, constraint},
+    events::{Kind, Refusal},
     health::{Server, Stock},
+    resource::{Origin, Stored},
+    search::{Page, Search},
     tenants::{FirstStart, Tenant, TenantSettings},
     tokens::{Caller, MAX_LIVE_TOKENS, Token, TokenRecord},
     vocabulary::{Conformance, Profile, Provider, State, UnknownWord},
@@ -73,6 +85,7 @@ pub struct Directory {
     /// How to reach the database without our time limits: a migration takes as long as it takes.
     unlimited: Arc<PgConnectOptions>,
     callers: Arc<tokens::Callers>,
+    refusals: Arc<events::RefusalLog>,
 }
 
 impl fmt::Debug for Directory {
@@ -115,7 +128,8 @@ impl Directory {
             .after_release(|connection, _| Box::pin(is_outside_transactions(connection)))
             .connect_with(with_limits(unlimited.clone(), settings))
             .await?;
-        Ok(Self { pool, unlimited: Arc::new(unlimited), callers: Arc::default() })
+        let refusals = Arc::new(events::RefusalLog::start(pool.clone()));
+        Ok(Self { pool, unlimited: Arc::new(unlimited), callers: Arc::default(), refusals })
     }
 
     /// Applies what the database lacks of the schema. Several processes may do this at once: the migrator's lock lets one.
@@ -130,8 +144,9 @@ impl Directory {
         Ok(())
     }
 
-    /// Waits until running units of work are done and closes the connections.
+    /// Writes what waits to be recorded, waits until running units of work are done and closes the connections.
     pub async fn close(&self) {
+        self.refusals.finish().await;
         self.pool.close().await;
     }
 

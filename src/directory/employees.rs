@@ -1,0 +1,329 @@
+//! Employees as the workplace product reads them, and their recomputation from the stored documents.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use futures_util::TryStreamExt as _;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use sqlx::FromRow;
+use sqlx::types::Json;
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
+use uuid::Uuid;
+
+use super::users::mapping_of;
+use super::{Directory, Error, Tenant};
+use crate::scim::document::Document;
+use crate::workplace::{Employee, Settings};
+
+/// Users recomputed in one transaction: long enough to be quick, short enough not to hold provisioning up.
+const REPROJECT_BATCH: i64 = 500;
+
+/// An employee: a row of the view `employees`, and the JSON of `GET /api/v1/employees`.
+#[derive(Debug, Clone, Serialize, FromRow)]
+#[expect(missing_docs, reason = "the fields are the columns of the view, which docs/api.md describes")]
+pub struct EmployeeRow {
+    pub tenant: String,
+    pub tenant_id: Uuid,
+    pub id: Uuid,
+    pub user_name: String,
+    pub external_id: Option<String>,
+    pub active: bool,
+    pub first_name: Option<String>,
+    pub last_name: Option<String>,
+    pub name: Option<String>,
+    pub title: Option<String>,
+    pub email: Option<String>,
+    pub phone: Option<String>,
+    pub location: Option<String>,
+    pub cost_center: Option<String>,
+    pub employment_type: Option<String>,
+    pub department_name: Option<String>,
+    pub team_name: Option<String>,
+    pub manager_id: Option<String>,
+    pub custom: Json<Map<String, Value>>,
+    pub complete: bool,
+    pub missing: Vec<String>,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+/// A page of employees.
+#[derive(Debug, Clone)]
+pub struct Employees {
+    /// Those on this page, in the order in which they arrived.
+    pub employees: Vec<EmployeeRow>,
+    /// How many the tenant has.
+    pub total: i64,
+    /// The place of the last one when more follow.
+    pub next: Option<i64>,
+}
+
+/// The form of an export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// RFC 4180, with a header; `custom` is JSON, `missing` is separated by blanks.
+    Csv,
+    /// One JSON array.
+    Json,
+}
+
+/// What a recomputation did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reprojected {
+    /// Employees looked at.
+    pub total: u64,
+    /// Employees whose fields differ from what was stored.
+    pub changed: u64,
+}
+
+impl Directory {
+    /// A page of a tenant's employees behind the place `after`.
+    ///
+    /// # Errors
+    /// Only the database's.
+    pub async fn employees(&self, tenant_id: Uuid, after: i64, limit: i64) -> Result<Employees, Error> {
+        #[derive(FromRow)]
+        struct Placed {
+            seq: i64,
+            #[sqlx(flatten)]
+            employee: EmployeeRow,
+        }
+        let total = sqlx::query_scalar("select count(*) from users where tenant_id = $1").bind(tenant_id).fetch_one(&self.pool).await?;
+        let mut rows: Vec<Placed> = sqlx::query_as(
+            "select u.seq, e.* from (
+                 select id, seq from users where tenant_id = $1 and seq > $2 order by seq limit $3
+             ) u
+             join employees e on e.tenant_id = $1 and e.id = u.id
+             order by u.seq",
+        )
+        .bind(tenant_id)
+        .bind(after)
+        .bind(limit.saturating_add(1))
+        .fetch_all(&self.pool)
+        .await?;
+        let more = i64::try_from(rows.len()).unwrap_or(i64::MAX) > limit;
+        rows.truncate(usize::try_from(limit).unwrap_or_default());
+        let next = rows.last().filter(|_| more).map(|row| row.seq);
+        Ok(Employees { employees: rows.into_iter().map(|row| row.employee).collect(), total, next })
+    }
+
+    /// Writes all employees of a tenant, one after the other, in the order in which they arrived.
+    ///
+    /// # Errors
+    /// The database's, and `Internal` when the output cannot be written.
+    pub async fn export_employees<W: AsyncWrite + Unpin>(&self, tenant: &Tenant, format: Format, out: &mut W) -> Result<u64, Error> {
+        let mut rows = sqlx::query_as::<_, EmployeeRow>(
+            "select e.* from users u join employees e on e.tenant_id = u.tenant_id and e.id = u.id where u.tenant_id = $1 order by u.seq",
+        )
+        .bind(tenant.id)
+        .fetch(&self.pool);
+        let mut count = 0_u64;
+        let opening = if format == Format::Csv { CSV_HEADER } else { "[" };
+        out.write_all(opening.as_bytes()).await.map_err(Error::internal)?;
+        while let Some(row) = rows.try_next().await? {
+            let text = match format {
+                Format::Csv => csv_line(&row),
+                Format::Json => {
+                    let separator = if count == 0 { "\n" } else { ",\n" };
+                    format!("{separator}{}", serde_json::to_string(&row).map_err(Error::internal)?)
+                }
+            };
+            out.write_all(text.as_bytes()).await.map_err(Error::internal)?;
+            count += 1;
+        }
+        if format == Format::Json {
+            out.write_all(b"\n]\n").await.map_err(Error::internal)?;
+        }
+        out.flush().await.map_err(Error::internal)?;
+        Ok(count)
+    }
+
+    /// Derives the employees again from the stored documents, after a mapping or a setting was changed. `dry_run` only counts.
+    ///
+    /// # Errors
+    /// Only the database's; the batches before the fault stay done, and starting again is safe.
+    pub async fn reproject(&self, tenant: &Tenant, dry_run: bool) -> Result<Reprojected, Error> {
+        let mut sum = Reprojected::default();
+        let mut after = 0;
+        let tenant = Arc::new(tenant.clone());
+        loop {
+            let tenant = Arc::clone(&tenant);
+            let batch = self
+                .unit(move |pool| {
+                    let tenant = Arc::clone(&tenant);
+                    async move {
+                        let mut transaction = pool.begin().await?;
+                        let batch = reproject_batch(&mut transaction, &tenant, after, dry_run).await?;
+                        transaction.commit().await?;
+                        Ok(batch)
+                    }
+                })
+                .await?;
+            let Some((last, done)) = batch else { return Ok(sum) };
+            after = last;
+            sum.total += done.total;
+            sum.changed += done.changed;
+        }
+    }
+}
+
+#[derive(FromRow)]
+struct Source {
+    seq: i64,
+    id: Uuid,
+    document: String,
+    unmapped: Json<Map<String, Value>>,
+    first_name: Option<String>,
+    last_name: Option<String>,
+    name: Option<String>,
+    title: Option<String>,
+    email: Option<String>,
+    phone: Option<String>,
+    location: Option<String>,
+    cost_center: Option<String>,
+    employment_type: Option<String>,
+    department_name: Option<String>,
+    team_name: Option<String>,
+    manager_id: Option<String>,
+    custom: Json<Map<String, Value>>,
+    missing: Vec<String>,
+}
+
+impl Source {
+    fn stored(self) -> Employee {
+        Employee {
+            first_name: self.first_name,
+            last_name: self.last_name,
+            name: self.name,
+            title: self.title,
+            email: self.email,
+            phone: self.phone,
+            location: self.location,
+            cost_center: self.cost_center,
+            employment_type: self.employment_type,
+            department_name: self.department_name,
+            team_name: self.team_name,
+            manager_id: self.manager_id,
+            custom: self.custom.0,
+            missing: self.missing,
+        }
+    }
+}
+
+/// One batch behind `after`; `None` when there is none left.
+async fn reproject_batch(
+    connection: &mut sqlx::PgConnection,
+    tenant: &Tenant,
+    after: i64,
+    dry_run: bool,
+) -> Result<Option<(i64, Reprojected)>, Error> {
+    let rows = sqlx::query_as::<_, Source>(
+        "select seq, id, document::text as document, unmapped, first_name, last_name, name, title, email, phone, location, cost_center,
+             employment_type, department_name, team_name, manager_id, custom, missing
+         from users where tenant_id = $1 and seq > $2 order by seq limit $3 for update",
+    )
+    .bind(tenant.id)
+    .bind(after)
+    .bind(REPROJECT_BATCH)
+    .fetch_all(&mut *connection)
+    .await?;
+    let Some(last) = rows.last().map(|row| row.seq) else { return Ok(None) };
+    let settings = Settings { division_is_department: tenant.settings.division_is_department };
+    let mut done = Reprojected::default();
+    for row in rows {
+        done.total += 1;
+        let document = Document::from_stored(&row.document).map_err(Error::internal)?;
+        let employee = mapping_of(tenant.profile).employee(document.as_map(), &row.unmapped, &settings);
+        let id = row.id;
+        if row.stored().changed_fields(&employee).is_empty() {
+            continue;
+        }
+        done.changed += 1;
+        if !dry_run {
+            write_employee(connection, tenant.id, id, &employee).await?;
+        }
+    }
+    Ok(Some((last, done)))
+}
+
+async fn write_employee(connection: &mut sqlx::PgConnection, tenant_id: Uuid, id: Uuid, employee: &Employee) -> Result<(), Error> {
+    sqlx::query(
+        "update users set first_name = $3, last_name = $4, name = $5, title = $6, email = $7, phone = $8, location = $9,
+             cost_center = $10, employment_type = $11, department_name = $12, team_name = $13, manager_id = $14, custom = $15, missing = $16
+         where tenant_id = $1 and id = $2",
+    )
+    .bind(tenant_id)
+    .bind(id)
+    .bind(&employee.first_name)
+    .bind(&employee.last_name)
+    .bind(&employee.name)
+    .bind(&employee.title)
+    .bind(&employee.email)
+    .bind(&employee.phone)
+    .bind(&employee.location)
+    .bind(&employee.cost_center)
+    .bind(&employee.employment_type)
+    .bind(&employee.department_name)
+    .bind(&employee.team_name)
+    .bind(&employee.manager_id)
+    .bind(Json(&employee.custom))
+    .bind(&employee.missing)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+const CSV_HEADER: &str = "tenant,tenant_id,id,user_name,external_id,active,first_name,last_name,name,title,email,phone,location,\
+    cost_center,employment_type,department_name,team_name,manager_id,custom,complete,missing,created_at,updated_at\r\n";
+
+fn csv_line(row: &EmployeeRow) -> String {
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    let fields = [
+        row.tenant.clone(),
+        row.tenant_id.to_string(),
+        row.id.to_string(),
+        row.user_name.clone(),
+        text(&row.external_id),
+        row.active.to_string(),
+        text(&row.first_name),
+        text(&row.last_name),
+        text(&row.name),
+        text(&row.title),
+        text(&row.email),
+        text(&row.phone),
+        text(&row.location),
+        text(&row.cost_center),
+        text(&row.employment_type),
+        text(&row.department_name),
+        text(&row.team_name),
+        text(&row.manager_id),
+        Value::Object(row.custom.0.clone()).to_string(),
+        row.complete.to_string(),
+        row.missing.join(" "),
+        row.created_at.to_rfc3339(),
+        row.updated_at.to_rfc3339(),
+    ];
+    let mut line = fields.map(|field| csv_field(&field)).join(",");
+    line.push_str("\r\n");
+    line
+}
+
+/// A field that a spreadsheet would take for a formula begins with an apostrophe: people open exports by double-clicking them.
+fn csv_field(text: &str) -> String {
+    let defused = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() };
+    if defused.contains(['"', ',', '\r', '\n']) { format!("\"{}\"", defused.replace('"', "\"\"")) } else { defused }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn csv_fields_are_quoted_and_formulas_defused() {
+        assert_eq!(csv_field("plain"), "plain");
+        assert_eq!(csv_field("a \"b\", c"), "\"a \"\"b\"\", c\"");
+        assert_eq!(csv_field("=HYPERLINK(\"x\")"), "\"'=HYPERLINK(\"\"x\"\")\"");
+        assert_eq!(CSV_HEADER.split(',').count(), 23);
+    }
+}

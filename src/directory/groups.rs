@@ -1,0 +1,381 @@
+//! Groups: the use cases behind `/Groups`. A change of members is a set operation under the group's row lock (`members`); the
+//! document, the members and the event change in one transaction.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value, json};
+use sqlx::PgConnection;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::events::{Kind, with_notes};
+use super::members::{self, Difference};
+use super::memberships::members_of_group;
+use super::resource::Locked;
+use super::{Directory, Error, Origin, Stored, constraint};
+use crate::scim::ScimError;
+use crate::scim::catalog::GROUP;
+use crate::scim::document::{Document, Reading, unique_key};
+use crate::scim::error::quote;
+use crate::scim::etag::{Condition, check_if_match};
+use crate::scim::patch::{MembersChange, Patch};
+use crate::scim::reader::Reader;
+
+/// The columns of a group that are derived from the document.
+struct Projection {
+    folded: Value,
+    display_name: String,
+    name_key: String,
+    /// The key again when the tenant keeps names unique.
+    name_claim: Option<String>,
+    external_id: Option<String>,
+}
+
+impl Projection {
+    fn of(origin: &Origin, id: Uuid, document: &Document) -> Result<Self, Error> {
+        let display_name = document.text("displayName").unwrap_or_default().to_owned();
+        let name_key = unique_key("displayName", &display_name)?;
+        Ok(Self {
+            folded: document.folded(&GROUP, id),
+            name_claim: origin.caller.settings.unique_group_names.then(|| name_key.clone()),
+            name_key,
+            display_name,
+            external_id: document.text("externalId").map(str::to_owned),
+        })
+    }
+}
+
+impl Directory {
+    /// Creates a group with its members.
+    ///
+    /// # Errors
+    /// 409 `uniqueness` when the name is taken, 400 `invalidValue` when a member is not in the tenant; then nothing is written.
+    pub async fn create_group(&self, origin: &Origin, reading: Reading, with_members: bool, notes: Value) -> Result<Stored, Error> {
+        let id = Uuid::now_v7();
+        let projection = Projection::of(origin, id, &reading.document)?;
+        let work = Arc::new((origin.clone(), reading, projection, notes));
+        self.unit(move |pool| {
+            let work = Arc::clone(&work);
+            async move {
+                let (origin, reading, projection, notes) = &*work;
+                let ids = reading.members.clone().unwrap_or_default();
+                let change = with_notes(json!({ "members": Difference { added: ids.clone(), removed: vec![] }.to_json() }), notes);
+                if ids.is_empty() {
+                    let mut connection = pool.acquire().await?;
+                    return insert(&mut connection, origin, id, reading, projection, &change).await;
+                }
+                let mut transaction = pool.begin().await?;
+                let mut stored = insert(&mut transaction, origin, id, reading, projection, &change).await?;
+                members::apply(&mut transaction, origin.tenant_id(), id, &[MembersChange::Add(ids)]).await?;
+                if with_members {
+                    stored.memberships = members_json(&mut transaction, origin, id).await?;
+                }
+                transaction.commit().await?;
+                Ok(stored)
+            }
+        })
+        .await
+    }
+
+    /// The group with this id; `members` only when they are wanted.
+    ///
+    /// # Errors
+    /// Only the database's.
+    pub async fn group(&self, tenant_id: Uuid, id: Uuid, base: &str, with_members: bool) -> Result<Option<Stored>, Error> {
+        let query = if with_members {
+            sqlx::query_as::<_, Stored>(concat!(
+                "select g.id, g.version, g.document::text as document, g.created_at, g.updated_at, ",
+                members_of_group!(),
+                " as memberships from groups g where g.tenant_id = $1 and g.id = $3"
+            ))
+            .bind(tenant_id)
+            .bind(base)
+        } else {
+            sqlx::query_as::<_, Stored>(
+                "select g.id, g.version, g.document::text as document, g.created_at, g.updated_at, null as memberships
+                 from groups g where g.tenant_id = $1 and g.id = $2",
+            )
+            .bind(tenant_id)
+        };
+        Ok(query.bind(id).fetch_optional(&self.pool).await?)
+    }
+
+    /// Replaces a group (RFC 7644 §3.5.1). A body without `members` leaves them: JumpCloud renames with a minimal body, and an
+    /// emptied group locks people out. `[]` and null empty it.
+    ///
+    /// # Errors
+    /// 404, 409 `uniqueness`, 412, 400 `invalidValue` when a member is not in the tenant.
+    pub async fn replace_group(
+        &self,
+        origin: &Origin,
+        id: Uuid,
+        reading: Reading,
+        if_match: Option<Condition>,
+        with_members: bool,
+        notes: Value,
+    ) -> Result<Stored, Error> {
+        let work = Arc::new((origin.clone(), reading, if_match, notes));
+        self.unit(move |pool| {
+            let work = Arc::clone(&work);
+            async move {
+                let (origin, reading, if_match, notes) = &*work;
+                let mut transaction = pool.begin().await?;
+                let locked = lock(&mut transaction, origin, id).await?;
+                check_if_match(if_match.as_ref(), locked.version)?;
+                let changes: Vec<MembersChange> = reading.members.clone().map(MembersChange::Replace).into_iter().collect();
+                let next = Next { document: &reading.document, unmapped: &reading.unmapped, members: &changes };
+                let mut stored = save(&mut transaction, origin, id, locked, next, notes).await?;
+                if with_members {
+                    stored.memberships = members_json(&mut transaction, origin, id).await?;
+                }
+                transaction.commit().await?;
+                Ok(stored)
+            }
+        })
+        .await
+    }
+
+    /// Changes a group (RFC 7644 §3.5.2). A change that changes nothing writes nothing.
+    ///
+    /// # Errors
+    /// 404, 409 `uniqueness`, 412, 400 `invalidValue` when a member is not in the tenant, and what [`Patch::apply`] refuses.
+    pub async fn patch_group(
+        &self,
+        origin: &Origin,
+        id: Uuid,
+        patch: Patch,
+        if_match: Option<Condition>,
+        with_members: bool,
+        reader: Reader,
+    ) -> Result<Stored, Error> {
+        let work = Arc::new((origin.clone(), patch, if_match, reader));
+        self.unit(move |pool| {
+            let work = Arc::clone(&work);
+            async move {
+                let (origin, patch, if_match, reader) = &*work;
+                let mut reader = reader.clone();
+                let mut transaction = pool.begin().await?;
+                let locked = lock(&mut transaction, origin, id).await?;
+                check_if_match(if_match.as_ref(), locked.version)?;
+                let patched = patch.apply(&GROUP, &locked.document()?, &locked.unmapped, &mut reader)?;
+                let next = Next { document: &patched.document, unmapped: &patched.unmapped, members: &patch.members };
+                let mut stored = save(&mut transaction, origin, id, locked, next, &reader.notes_json()).await?;
+                if with_members {
+                    stored.memberships = members_json(&mut transaction, origin, id).await?;
+                }
+                transaction.commit().await?;
+                Ok(stored)
+            }
+        })
+        .await
+    }
+
+    /// Deletes a group: its members stay, their memberships go.
+    ///
+    /// # Errors
+    /// 404, 412.
+    pub async fn delete_group(&self, origin: &Origin, id: Uuid, if_match: Option<Condition>) -> Result<(), Error> {
+        let work = Arc::new((origin.clone(), if_match));
+        self.unit(move |pool| {
+            let work = Arc::clone(&work);
+            async move {
+                let (origin, if_match) = &*work;
+                let mut transaction = pool.begin().await?;
+                delete(&mut transaction, origin, id, if_match.as_ref()).await?;
+                transaction.commit().await?;
+                Ok(())
+            }
+        })
+        .await
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct Times {
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+impl Times {
+    fn stored(self, id: Uuid, document: String) -> Stored {
+        let Self { version, created_at, updated_at } = self;
+        Stored { id, version, document, created_at, updated_at, memberships: None }
+    }
+}
+
+async fn insert(
+    connection: &mut PgConnection,
+    origin: &Origin,
+    id: Uuid,
+    reading: &Reading,
+    projection: &Projection,
+    change: &Value,
+) -> Result<Stored, Error> {
+    let document = reading.document.to_text();
+    let saved = sqlx::query_as::<_, Times>(
+        "with saved as (
+             insert into groups (tenant_id, id, document, folded, unmapped, display_name, name_key, name_claim, external_id,
+                 created_at, updated_at)
+             values ($1, $2, $3::json, $4, $5, $6, $7, $8, $9, date_trunc('milliseconds', now()), date_trunc('milliseconds', now()))
+             returning version, created_at, updated_at
+         ), recorded as (
+             insert into events (tenant_id, connection_id, token_id, request_id, kind, resource_type, resource_id, outcome, change)
+             select $1, $10, $11, $12, $13, 'Group', $2, 'success', $14 from saved
+         )
+         select version, created_at, updated_at from saved",
+    )
+    .bind(origin.tenant_id())
+    .bind(id)
+    .bind(&document)
+    .bind(&projection.folded)
+    .bind(Json(&reading.unmapped))
+    .bind(&projection.display_name)
+    .bind(&projection.name_key)
+    .bind(&projection.name_claim)
+    .bind(&projection.external_id)
+    .bind(origin.caller.connection_id)
+    .bind(origin.caller.token_id)
+    .bind(&*origin.request_id)
+    .bind(Kind::GroupCreate.name())
+    .bind(change)
+    .fetch_one(connection)
+    .await
+    .map_err(|error| refusal(error, &projection.display_name))?;
+    Ok(saved.stored(id, document))
+}
+
+async fn lock(connection: &mut PgConnection, origin: &Origin, id: Uuid) -> Result<Locked, Error> {
+    let locked = sqlx::query_as::<_, Locked>(
+        "select version, document::text as document, unmapped, created_at, updated_at, null as memberships
+         from groups where tenant_id = $1 and id = $2 for update",
+    )
+    .bind(origin.tenant_id())
+    .bind(id)
+    .fetch_optional(connection)
+    .await?;
+    locked.ok_or_else(|| ScimError::not_found("Group", &id.to_string()).into())
+}
+
+async fn members_json(connection: &mut PgConnection, origin: &Origin, id: Uuid) -> Result<Option<String>, Error> {
+    let members = sqlx::query_scalar(concat!("select ", members_of_group!(), " from groups g where g.tenant_id = $1 and g.id = $3"))
+        .bind(origin.tenant_id())
+        .bind(&*origin.base)
+        .bind(id)
+        .fetch_one(connection)
+        .await?;
+    Ok(Some(members))
+}
+
+/// What a group is to become.
+struct Next<'a> {
+    document: &'a Document,
+    unmapped: &'a Map<String, Value>,
+    members: &'a [MembersChange],
+}
+
+/// Writes a group that is locked, when anything of it differs from what is stored.
+async fn save(
+    connection: &mut PgConnection,
+    origin: &Origin,
+    id: Uuid,
+    locked: Locked,
+    next: Next<'_>,
+    notes: &Value,
+) -> Result<Stored, Error> {
+    let difference = members::apply(connection, origin.tenant_id(), id, next.members).await?;
+    let attributes = locked.document()?.changed_attributes(next.document);
+    if attributes.is_empty() && difference.is_empty() && *next.unmapped == locked.unmapped.0 {
+        return Ok(locked.unchanged(id));
+    }
+    let projection = Projection::of(origin, id, next.document)?;
+    let bump = i64::from(!attributes.is_empty() || !difference.is_empty());
+    let mut change = json!({ "attributes": attributes });
+    if !difference.is_empty() {
+        change["members"] = difference.to_json();
+    }
+    update(connection, origin, id, next, &projection, bump, &with_notes(change, notes)).await
+}
+
+async fn update(
+    connection: &mut PgConnection,
+    origin: &Origin,
+    id: Uuid,
+    next: Next<'_>,
+    projection: &Projection,
+    bump: i64,
+    change: &Value,
+) -> Result<Stored, Error> {
+    let document = next.document.to_text();
+    let saved = sqlx::query_as::<_, Times>(
+        "with saved as (
+             update groups set document = $3::json, folded = $4, unmapped = $5, display_name = $6, name_key = $7, name_claim = $8,
+                 external_id = $9, version = version + $15,
+                 updated_at = case when $15 = 0 then updated_at
+                     else greatest(date_trunc('milliseconds', clock_timestamp()), updated_at + interval '1 millisecond') end
+             where tenant_id = $1 and id = $2
+             returning version, created_at, updated_at
+         ), recorded as (
+             insert into events (tenant_id, connection_id, token_id, request_id, kind, resource_type, resource_id, outcome, change)
+             select $1, $10, $11, $12, $13, 'Group', $2, 'success', $14 from saved
+         )
+         select version, created_at, updated_at from saved",
+    )
+    .bind(origin.tenant_id())
+    .bind(id)
+    .bind(&document)
+    .bind(&projection.folded)
+    .bind(Json(next.unmapped))
+    .bind(&projection.display_name)
+    .bind(&projection.name_key)
+    .bind(&projection.name_claim)
+    .bind(&projection.external_id)
+    .bind(origin.caller.connection_id)
+    .bind(origin.caller.token_id)
+    .bind(&*origin.request_id)
+    .bind(Kind::GroupUpdate.name())
+    .bind(change)
+    .bind(bump)
+    .fetch_one(connection)
+    .await
+    .map_err(|error| refusal(error, &projection.display_name))?;
+    Ok(saved.stored(id, document))
+}
+
+async fn delete(connection: &mut PgConnection, origin: &Origin, id: Uuid, if_match: Option<&Condition>) -> Result<(), Error> {
+    let locked = lock(connection, origin, id).await?;
+    check_if_match(if_match, locked.version)?;
+    sqlx::query(
+        "with holding as (
+             select group_id from subgroups where tenant_id = $1 and child_id = $2
+         ), touched as (
+             update groups set version = version + 1,
+                 updated_at = greatest(date_trunc('milliseconds', clock_timestamp()), updated_at + interval '1 millisecond')
+             where tenant_id = $1 and id in (select group_id from holding)
+         ), gone as (
+             delete from groups where tenant_id = $1 and id = $2 returning id
+         )
+         insert into events (tenant_id, connection_id, token_id, request_id, kind, resource_type, resource_id, outcome, change)
+         select $1, $3, $4, $5, $6, 'Group', id, 'success', '{}' from gone",
+    )
+    .bind(origin.tenant_id())
+    .bind(id)
+    .bind(origin.caller.connection_id)
+    .bind(origin.caller.token_id)
+    .bind(&*origin.request_id)
+    .bind(Kind::GroupDelete.name())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+fn refusal(error: sqlx::Error, display_name: &str) -> Error {
+    match constraint(&error) {
+        Some("groups_name_unique") => {
+            ScimError::uniqueness(format!("displayName {} is already in use by another group", quote(display_name))).into()
+        }
+        Some("groups_tenant_id_fkey") => ScimError::new(404, "the tenant of this token does not exist any more").into(),
+        _ => error.into(),
+    }
+}

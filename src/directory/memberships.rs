@@ -1,0 +1,38 @@
+//! The two views of a membership as JSON text, made by PostgreSQL in the statement that reads the resources: never a query per
+//! row. Fragments of static SQL; `$1` is the tenant and `$2` the URL of the base, ready to stand inside a JSON string.
+
+/// `groups` of the user `u` (RFC 7643 §4.1.2): direct ones and those that hold them. `union` makes circles end.
+macro_rules! groups_of_user {
+    () => {
+        "(with recursive up as (
+              select m.group_id, true as direct from members m where m.tenant_id = $1 and m.user_id = u.id
+              union
+              select s.group_id, false from up join subgroups s on s.tenant_id = $1 and s.child_id = up.group_id
+          ), held as (
+              select group_id, bool_or(direct) as direct from up group by group_id
+          )
+          select '[' || coalesce(string_agg('{\"value\":\"' || h.id || '\",\"$ref\":\"' || $2 || '/Groups/' || h.id
+              || '\",\"display\":' || to_json(h.display_name) || ',\"type\":\"' || case when held.direct then 'direct' else 'indirect' end
+              || '\"}', ',' order by h.seq), '') || ']'
+          from held join groups h on h.tenant_id = $1 and h.id = held.group_id)"
+    };
+}
+
+/// `members` of the group `g` (RFC 7643 §4.2): users first, then groups.
+macro_rules! members_of_group {
+    () => {
+        "(select '[' || coalesce(string_agg(member, ',' order by rank, seq), '') || ']' from (
+              select 1 as rank, n.seq, '{\"value\":\"' || n.id || '\",\"$ref\":\"' || $2 || '/Users/' || n.id
+                  || '\",\"display\":' || to_json(n.display_name) || ',\"type\":\"User\"}' as member
+              from members m join users n on n.tenant_id = $1 and n.id = m.user_id
+              where m.tenant_id = $1 and m.group_id = g.id
+              union all
+              select 2, h.seq, '{\"value\":\"' || h.id || '\",\"$ref\":\"' || $2 || '/Groups/' || h.id
+                  || '\",\"display\":' || to_json(h.display_name) || ',\"type\":\"Group\"}'
+              from subgroups s join groups h on h.tenant_id = $1 and h.id = s.child_id
+              where s.tenant_id = $1 and s.group_id = g.id
+          ) listed)"
+    };
+}
+
+pub(super) use {groups_of_user, members_of_group};

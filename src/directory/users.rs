@@ -1,0 +1,433 @@
+//! Users: the use cases behind `/Users`. A write is one transaction: document, searchable copy, employee and event together.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value, json};
+use sqlx::PgConnection;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::events::{Kind, with_notes};
+use super::memberships::groups_of_user;
+use super::resource::Locked;
+use super::{Caller, Directory, Error, Origin, Stored, constraint};
+use crate::scim::catalog::USER;
+use crate::scim::document::{Document, Reading, unique_key};
+use crate::scim::error::quote;
+use crate::scim::etag::{Condition, check_if_match};
+use crate::scim::patch::Patch;
+use crate::scim::reader::Reader;
+use crate::scim::{ScimError, text};
+use crate::workplace::{Employee, Mapping, Settings, profiles};
+
+/// The columns of a user that are derived from the document.
+struct Projection {
+    folded: Value,
+    user_name: String,
+    user_name_key: String,
+    display_name: String,
+    external_id: Option<String>,
+    active: bool,
+    employee: Employee,
+}
+
+impl Projection {
+    fn of(caller: &Caller, id: Uuid, document: &Document, unmapped: &Map<String, Value>) -> Result<Self, Error> {
+        let user_name = document.text("userName").unwrap_or_default().to_owned();
+        let external_id = document.text("externalId").map(str::to_owned);
+        if let Some(external_id) = external_id.as_deref().filter(|id| id.len() > text::KEY_MAX_BYTES) {
+            let max = text::KEY_MAX_BYTES;
+            return Err(ScimError::invalid_value(format!("externalId {} is longer than {max} bytes", quote(external_id))).into());
+        }
+        let employee = employee_of(caller, document, unmapped);
+        if caller.settings.require_complete && !employee.complete() {
+            let missing = employee.missing.join(", ");
+            return Err(ScimError::invalid_value(format!("{} has no {missing}, which this tenant requires", quote(&user_name))).into());
+        }
+        Ok(Self {
+            folded: document.folded(&USER, id),
+            user_name_key: unique_key("userName", &user_name)?,
+            display_name: document.text("displayName").unwrap_or(&user_name).to_owned(),
+            external_id,
+            active: document.is_active(),
+            employee,
+            user_name,
+        })
+    }
+}
+
+/// The employee of a user, as the caller's tenant maps it.
+pub(super) fn employee_of(caller: &Caller, document: &Document, unmapped: &Map<String, Value>) -> Employee {
+    let settings = Settings { division_is_department: caller.settings.division_is_department };
+    mapping_of(caller.profile).employee(document.as_map(), unmapped, &settings)
+}
+
+pub(super) fn mapping_of(profile: super::Profile) -> &'static Mapping {
+    profiles::shipped(profile.word()).expect("every profile a tenant can have is shipped")
+}
+
+impl Directory {
+    /// Creates a user.
+    ///
+    /// # Errors
+    /// 409 `uniqueness` when the user name is taken, 400 when a derived value is not usable.
+    pub async fn create_user(&self, origin: &Origin, reading: Reading, notes: Value) -> Result<Stored, Error> {
+        let id = Uuid::now_v7();
+        let projection = Projection::of(&origin.caller, id, &reading.document, &reading.unmapped)?;
+        let change = with_notes(json!({ "active": projection.active, "employee": filled(&projection.employee) }), &notes);
+        let work = Arc::new((origin.clone(), reading, projection, change));
+        self.unit(move |pool| {
+            let work = Arc::clone(&work);
+            async move {
+                let (origin, reading, projection, change) = &*work;
+                let mut connection = pool.acquire().await?;
+                insert(&mut connection, origin, id, reading, projection, change).await
+            }
+        })
+        .await
+    }
+
+    /// The user with this id; `groups` only when they are wanted.
+    ///
+    /// # Errors
+    /// Only the database's.
+    pub async fn user(&self, tenant_id: Uuid, id: Uuid, base: &str, with_groups: bool) -> Result<Option<Stored>, Error> {
+        let query = if with_groups {
+            sqlx::query_as::<_, Stored>(concat!(
+                "select u.id, u.version, u.document::text as document, u.created_at, u.updated_at, ",
+                groups_of_user!(),
+                " as memberships from users u where u.tenant_id = $1 and u.id = $3"
+            ))
+            .bind(tenant_id)
+            .bind(base)
+        } else {
+            sqlx::query_as::<_, Stored>(
+                "select u.id, u.version, u.document::text as document, u.created_at, u.updated_at, null as memberships
+                 from users u where u.tenant_id = $1 and u.id = $2",
+            )
+            .bind(tenant_id)
+        };
+        Ok(query.bind(id).fetch_optional(&self.pool).await?)
+    }
+
+    /// Replaces a user (RFC 7644 §3.5.1): what the body leaves out is unassigned. A body that changes nothing writes nothing.
+    ///
+    /// # Errors
+    /// 404, 409 `uniqueness`, 412 when `if_match` names another version.
+    pub async fn replace_user(
+        &self,
+        origin: &Origin,
+        id: Uuid,
+        reading: Reading,
+        if_match: Option<Condition>,
+        notes: Value,
+    ) -> Result<Stored, Error> {
+        let work = Arc::new((origin.clone(), reading, if_match, notes));
+        self.unit(move |pool| {
+            let work = Arc::clone(&work);
+            async move {
+                let (origin, reading, if_match, notes) = &*work;
+                let mut transaction = pool.begin().await?;
+                let locked = lock(&mut transaction, origin, id).await?;
+                check_if_match(if_match.as_ref(), locked.version)?;
+                let stored = save(&mut transaction, origin, id, locked, &reading.document, &reading.unmapped, notes).await?;
+                transaction.commit().await?;
+                Ok(stored)
+            }
+        })
+        .await
+    }
+
+    /// Changes a user (RFC 7644 §3.5.2). A change that changes nothing writes nothing.
+    ///
+    /// # Errors
+    /// 404, 409 `uniqueness`, 412, and what [`Patch::apply`] refuses.
+    pub async fn patch_user(
+        &self,
+        origin: &Origin,
+        id: Uuid,
+        patch: Patch,
+        if_match: Option<Condition>,
+        reader: Reader,
+    ) -> Result<Stored, Error> {
+        let work = Arc::new((origin.clone(), patch, if_match, reader));
+        self.unit(move |pool| {
+            let work = Arc::clone(&work);
+            async move {
+                let (origin, patch, if_match, reader) = &*work;
+                let mut reader = reader.clone();
+                let mut transaction = pool.begin().await?;
+                let locked = lock(&mut transaction, origin, id).await?;
+                check_if_match(if_match.as_ref(), locked.version)?;
+                let patched = patch.apply(&USER, &locked.document()?, &locked.unmapped, &mut reader)?;
+                let notes = reader.notes_json();
+                let stored = save(&mut transaction, origin, id, locked, &patched.document, &patched.unmapped, &notes).await?;
+                transaction.commit().await?;
+                Ok(stored)
+            }
+        })
+        .await
+    }
+
+    /// Deletes a user (RFC 7644 §3.6): gone from every group, the name free again.
+    ///
+    /// # Errors
+    /// 404, 412.
+    pub async fn delete_user(&self, origin: &Origin, id: Uuid, if_match: Option<Condition>) -> Result<(), Error> {
+        let work = Arc::new((origin.clone(), if_match));
+        self.unit(move |pool| {
+            let work = Arc::clone(&work);
+            async move {
+                let (origin, if_match) = &*work;
+                let mut transaction = pool.begin().await?;
+                delete(&mut transaction, origin, id, if_match.as_ref()).await?;
+                transaction.commit().await?;
+                Ok(())
+            }
+        })
+        .await
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct Times {
+    version: i64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+async fn insert(
+    connection: &mut PgConnection,
+    origin: &Origin,
+    id: Uuid,
+    reading: &Reading,
+    projection: &Projection,
+    change: &Value,
+) -> Result<Stored, Error> {
+    let document = reading.document.to_text();
+    let employee = &projection.employee;
+    let saved = sqlx::query_as::<_, Times>(
+        "with saved as (
+             insert into users (tenant_id, id, document, folded, unmapped, user_name, user_name_key, display_name, external_id, active,
+                 first_name, last_name, name, title, email, phone, location, cost_center, employment_type, department_name, team_name,
+                 manager_id, custom, missing, created_at, updated_at)
+             values ($1, $2, $3::json, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
+                 date_trunc('milliseconds', now()), date_trunc('milliseconds', now()))
+             returning version, created_at, updated_at
+         ), recorded as (
+             insert into events (tenant_id, connection_id, token_id, request_id, kind, resource_type, resource_id, outcome, change)
+             select $1, $25, $26, $27, $28, 'User', $2, 'success', $29 from saved
+         )
+         select version, created_at, updated_at from saved",
+    )
+    .bind(origin.tenant_id())
+    .bind(id)
+    .bind(&document)
+    .bind(&projection.folded)
+    .bind(Json(&reading.unmapped))
+    .bind(&projection.user_name)
+    .bind(&projection.user_name_key)
+    .bind(&projection.display_name)
+    .bind(&projection.external_id)
+    .bind(projection.active)
+    .bind(&employee.first_name)
+    .bind(&employee.last_name)
+    .bind(&employee.name)
+    .bind(&employee.title)
+    .bind(&employee.email)
+    .bind(&employee.phone)
+    .bind(&employee.location)
+    .bind(&employee.cost_center)
+    .bind(&employee.employment_type)
+    .bind(&employee.department_name)
+    .bind(&employee.team_name)
+    .bind(&employee.manager_id)
+    .bind(Json(&employee.custom))
+    .bind(&employee.missing)
+    .bind(origin.caller.connection_id)
+    .bind(origin.caller.token_id)
+    .bind(&*origin.request_id)
+    .bind(Kind::UserCreate.name())
+    .bind(change)
+    .fetch_one(connection)
+    .await
+    .map_err(|error| refusal(error, &projection.user_name))?;
+    Ok(Stored {
+        id,
+        version: saved.version,
+        document,
+        created_at: saved.created_at,
+        updated_at: saved.updated_at,
+        memberships: None,
+    })
+}
+
+async fn lock(connection: &mut PgConnection, origin: &Origin, id: Uuid) -> Result<Locked, Error> {
+    let locked = sqlx::query_as::<_, Locked>(concat!(
+        "select u.version, u.document::text as document, u.unmapped, u.created_at, u.updated_at, ",
+        groups_of_user!(),
+        " as memberships from users u where u.tenant_id = $1 and u.id = $3 for update of u"
+    ))
+    .bind(origin.tenant_id())
+    .bind(&*origin.base)
+    .bind(id)
+    .fetch_optional(connection)
+    .await?;
+    locked.ok_or_else(|| ScimError::not_found("User", &id.to_string()).into())
+}
+
+/// Writes a user that is locked, when the document or what is kept aside differs from what is stored.
+async fn save(
+    connection: &mut PgConnection,
+    origin: &Origin,
+    id: Uuid,
+    locked: Locked,
+    document: &Document,
+    unmapped: &Map<String, Value>,
+    notes: &Value,
+) -> Result<Stored, Error> {
+    let before = locked.document()?;
+    let attributes = before.changed_attributes(document);
+    if attributes.is_empty() && *unmapped == locked.unmapped.0 {
+        return Ok(locked.unchanged(id));
+    }
+    let projection = Projection::of(&origin.caller, id, document, unmapped)?;
+    let fields = employee_of(&origin.caller, &before, &locked.unmapped).changed_fields(&projection.employee);
+    let mut change = json!({ "attributes": attributes, "employee": fields });
+    if before.is_active() != projection.active {
+        change["active"] = projection.active.into();
+    }
+    let kind = if before.is_active() && !projection.active { Kind::UserDeprovision } else { Kind::UserUpdate };
+    // What is kept aside is not part of the resource: it changes the employee, not the version.
+    let bump = i64::from(!attributes.is_empty());
+    let text = document.to_text();
+    let saved = update(connection, origin, id, &text, unmapped, &projection, bump, kind, &with_notes(change, notes)).await?;
+    Ok(Stored {
+        id,
+        version: saved.version,
+        document: text,
+        created_at: saved.created_at,
+        updated_at: saved.updated_at,
+        memberships: locked.memberships,
+    })
+}
+
+#[expect(clippy::too_many_arguments, reason = "one statement writes all that a change of a user changes")]
+async fn update(
+    connection: &mut PgConnection,
+    origin: &Origin,
+    id: Uuid,
+    document: &str,
+    unmapped: &Map<String, Value>,
+    projection: &Projection,
+    bump: i64,
+    kind: Kind,
+    change: &Value,
+) -> Result<Times, Error> {
+    let employee = &projection.employee;
+    sqlx::query_as::<_, Times>(
+        "with saved as (
+             update users set document = $3::json, folded = $4, unmapped = $5, user_name = $6, user_name_key = $7, display_name = $8,
+                 external_id = $9, active = $10, first_name = $11, last_name = $12, name = $13, title = $14, email = $15, phone = $16,
+                 location = $17, cost_center = $18, employment_type = $19, department_name = $20, team_name = $21, manager_id = $22,
+                 custom = $23, missing = $24, version = version + $30,
+                 updated_at = case when $30 = 0 then updated_at
+                     else greatest(date_trunc('milliseconds', clock_timestamp()), updated_at + interval '1 millisecond') end
+             where tenant_id = $1 and id = $2
+             returning version, created_at, updated_at
+         ), recorded as (
+             insert into events (tenant_id, connection_id, token_id, request_id, kind, resource_type, resource_id, outcome, change)
+             select $1, $25, $26, $27, $28, 'User', $2, 'success', $29 from saved
+         )
+         select version, created_at, updated_at from saved",
+    )
+    .bind(origin.tenant_id())
+    .bind(id)
+    .bind(document)
+    .bind(&projection.folded)
+    .bind(Json(unmapped))
+    .bind(&projection.user_name)
+    .bind(&projection.user_name_key)
+    .bind(&projection.display_name)
+    .bind(&projection.external_id)
+    .bind(projection.active)
+    .bind(&employee.first_name)
+    .bind(&employee.last_name)
+    .bind(&employee.name)
+    .bind(&employee.title)
+    .bind(&employee.email)
+    .bind(&employee.phone)
+    .bind(&employee.location)
+    .bind(&employee.cost_center)
+    .bind(&employee.employment_type)
+    .bind(&employee.department_name)
+    .bind(&employee.team_name)
+    .bind(&employee.manager_id)
+    .bind(Json(&employee.custom))
+    .bind(&employee.missing)
+    .bind(origin.caller.connection_id)
+    .bind(origin.caller.token_id)
+    .bind(&*origin.request_id)
+    .bind(kind.name())
+    .bind(change)
+    .bind(bump)
+    .fetch_one(connection)
+    .await
+    .map_err(|error| refusal(error, &projection.user_name))
+}
+
+/// Groups are locked before the user, in the order of their ids, as a change of members locks them: so neither waits for the
+/// other in a circle.
+async fn delete(connection: &mut PgConnection, origin: &Origin, id: Uuid, if_match: Option<&Condition>) -> Result<(), Error> {
+    let groups: Vec<Uuid> = sqlx::query_scalar(
+        "select g.id from groups g
+         where g.tenant_id = $1 and g.id in (select m.group_id from members m where m.tenant_id = $1 and m.user_id = $2)
+         order by g.id for update",
+    )
+    .bind(origin.tenant_id())
+    .bind(id)
+    .fetch_all(&mut *connection)
+    .await?;
+    let version: Option<i64> = sqlx::query_scalar("select version from users where tenant_id = $1 and id = $2 for update")
+        .bind(origin.tenant_id())
+        .bind(id)
+        .fetch_optional(&mut *connection)
+        .await?;
+    let version = version.ok_or_else(|| ScimError::not_found("User", &id.to_string()))?;
+    check_if_match(if_match, version)?;
+    sqlx::query(
+        "with touched as (
+             update groups set version = version + 1,
+                 updated_at = greatest(date_trunc('milliseconds', clock_timestamp()), updated_at + interval '1 millisecond')
+             where tenant_id = $1 and id = any ($3)
+         ), gone as (
+             delete from users where tenant_id = $1 and id = $2 returning id
+         )
+         insert into events (tenant_id, connection_id, token_id, request_id, kind, resource_type, resource_id, outcome, change)
+         select $1, $4, $5, $6, $7, 'User', id, 'success', jsonb_build_object('groups', to_jsonb($3)) from gone",
+    )
+    .bind(origin.tenant_id())
+    .bind(id)
+    .bind(&groups)
+    .bind(origin.caller.connection_id)
+    .bind(origin.caller.token_id)
+    .bind(&*origin.request_id)
+    .bind(Kind::UserDelete.name())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// The fields of an employee that have a value.
+fn filled(employee: &Employee) -> Vec<&'static str> {
+    Employee::default().changed_fields(employee)
+}
+
+fn refusal(error: sqlx::Error, user_name: &str) -> Error {
+    match constraint(&error) {
+        Some("users_user_name_unique") => ScimError::uniqueness(format!("userName {} is already in use", quote(user_name))).into(),
+        Some("users_tenant_id_fkey") => ScimError::new(404, "the tenant of this token does not exist any more").into(),
+        _ => error.into(),
+    }
+}
