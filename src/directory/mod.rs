@@ -125,7 +125,7 @@ impl Directory {
     /// `Unavailable` when the database is away, `Internal` when a migration fails or was changed after it was applied.
     pub async fn migrate(&self) -> Result<(), Error> {
         let mut connection = PgConnection::connect_with(&self.unlimited).await?;
-        MIGRATIONS.run(&mut connection).await?;
+        MIGRATIONS.run_direct(None, &mut connection, false).await?;
         connection.close().await?;
         Ok(())
     }
