@@ -1,15 +1,15 @@
 //! The commands beside the server. They use its database, also while it runs on the private cluster.
 
-use std::future::Future;
+use std::{future::Future, os::fd::AsFd as _};
 
 use chrono::{DateTime, Utc};
 use frontdesk::{
     cluster::{Cluster, Mode},
     config::{Config, reachable},
-    directory::{Connection, Directory, State, Tenant},
+    directory::{Connection, Directory, Format, State, Tenant},
     http::health_probe,
 };
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncWriteExt as _, BufWriter};
 
 use super::{Command, ConnectionCommand, EmployeesCommand, Failure, Named, TenantCommand, TokenCommand, pool_settings, say};
 
@@ -24,13 +24,7 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure
             with_directory(config, async |directory| reproject(directory, tenant.as_deref(), dry_run).await).await
         }
         Command::Employees(EmployeesCommand::Export { tenant, format }) => {
-            with_directory(config, async |directory| {
-                let tenant = find_tenant(directory, &tenant).await?;
-                let mut out = tokio::io::stdout();
-                directory.export_employees(&tenant.slug, format, &mut out).await?;
-                Ok(out.flush().await?)
-            })
-            .await
+            with_directory(config, async |directory| export(directory, &tenant, format).await).await
         }
         Command::Healthcheck => match health_probe::probe(reachable(config.listen)).await {
             Ok(true) => say("the server is alive"),
@@ -95,6 +89,15 @@ async fn reproject(directory: &Directory, tenant: Option<&str>, dry_run: bool) -
     let done = directory.reproject(tenant, dry_run).await?;
     let verb = if dry_run { "would change" } else { "changed" };
     say(&format!("{} of {} employees {verb}.", done.changed, done.total))
+}
+
+async fn export(directory: &Directory, slug: &str, format: Format) -> Result<(), Failure> {
+    let tenant = find_tenant(directory, slug).await?;
+    // Stdout as a file: what is written is not line-buffered.
+    let stdout = std::io::stdout().as_fd().try_clone_to_owned()?;
+    let mut out = BufWriter::new(tokio::fs::File::from_std(stdout.into()));
+    directory.export_employees(&tenant.slug, format, &mut out).await?;
+    Ok(out.flush().await?)
 }
 
 async fn tenant(directory: &Directory, command: TenantCommand) -> Result<(), Failure> {

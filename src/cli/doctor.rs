@@ -94,7 +94,9 @@ pub(super) async fn doctor() -> Result<(), Failure> {
 async fn examine(config: &Config, url: &str, report: &mut Report) -> Result<(), Failure> {
     let directory = match Directory::open(url, &pool_settings(config)).await {
         Ok(directory) => directory,
-        Err(error) => return report.add(Fail(format!("PostgreSQL: {}; check DATABASE_URL, the server and its pg_hba.conf", causes(&error)))),
+        Err(error) => {
+            return report.add(Fail(format!("PostgreSQL: {}; check DATABASE_URL, the server and its pg_hba.conf", causes(&error))));
+        }
     };
     let before = Utc::now();
     let server = directory.server().await?;

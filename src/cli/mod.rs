@@ -304,7 +304,12 @@ mod tests {
 
     #[test]
     fn wrong_arguments_are_refused() {
-        for line in ["", "connection create --tenant a --provider yahoo x", "token revoke 7", "token create --tenant a --connection b --expires-in 1y"] {
+        for line in [
+            "",
+            "connection create --tenant a --provider yahoo x",
+            "token revoke 7",
+            "token create --tenant a --connection b --expires-in 1y",
+        ] {
             let typed = std::iter::once("frontdesk").chain(line.split_whitespace());
             assert!(Arguments::try_parse_from(typed).is_err(), "{line}");
         }
