@@ -145,7 +145,7 @@ async fn connection(directory: &Directory, command: ConnectionCommand) -> Result
         ConnectionCommand::SetConformance { connection: Named { tenant, name }, conformance } => {
             let tenant = find_tenant(directory, &tenant).await?;
             known(directory.set_conformance(tenant.id, &name, conformance), &tenant, &name).await?;
-            say(&format!("Requests of connection {name} are read {}.", conformance.word()))
+            say(&format!("Connection {name} of tenant {} is {} now.", tenant.slug, conformance.word()))
         }
     }
 }

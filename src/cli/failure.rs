@@ -51,6 +51,8 @@ mod tests {
     fn causes_are_told_once_and_in_one_line() {
         let error = directory::Error::Unavailable("connection\nrefused".into());
         assert_eq!(Failure::from(error).to_string(), "the database is not available: connection refused");
+        let refused = frontdesk::scim::ScimError::invalid_value("no");
+        assert_eq!(Failure::from(directory::Error::from(refused)).to_string(), "no");
         let error = sqlx::Error::Io(std::io::Error::other("broken"));
         assert_eq!(causes(&error), "error communicating with database: broken");
     }

@@ -119,7 +119,7 @@ fn signals() -> Result<watch::Receiver<u32>, Failure> {
 fn welcome(base_url: &str, first: Option<&FirstStart>) -> String {
     let base_url = format!("{base_url}/scim/v2");
     let Some(first) = first else {
-        return format!("Base URL:   {base_url}\nA token:    frontdesk token create --tenant SLUG --connection NAME\n");
+        return format!("Base URL:   {base_url}\nA token:    frontdesk token create --tenant SLUG --connection NAME");
     };
     let (tenant, connection, token) = (&first.tenant.slug, &first.connection.name, first.token.reveal());
     format!(
