@@ -6,6 +6,7 @@
 //! ([`Directory::unit`]), time limits are PostgreSQL's, and a connection that comes back inside a transaction is closed.
 //! A single statement outside a transaction needs no unit: when its future is dropped it was done or it was not.
 
+mod callers;
 mod connections;
 mod error;
 mod health;
@@ -23,11 +24,12 @@ use sqlx::{
 use tracing::Instrument as _;
 
 pub use self::{
+    callers::Caller,
     connections::Connection,
     error::{Cause, Error, constraint},
     health::{Server, Stock},
     tenants::{FirstStart, Tenant, TenantSettings},
-    tokens::{Caller, MAX_LIVE_TOKENS, Token, TokenRecord},
+    tokens::{MAX_LIVE_TOKENS, Token, TokenRecord},
     vocabulary::{Conformance, Profile, Provider, State, UnknownWord},
 };
 
@@ -73,7 +75,7 @@ pub struct Directory {
     pool: PgPool,
     /// How to reach the database without our time limits: a migration takes as long as it takes.
     unlimited: Arc<PgConnectOptions>,
-    callers: Arc<tokens::Callers>,
+    callers: Arc<callers::Callers>,
 }
 
 impl fmt::Debug for Directory {
