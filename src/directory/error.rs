@@ -14,7 +14,7 @@ pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 pub enum Error {
     /// The request cannot be done as it is; the sentence is for the client.
     #[error("{}", .0.detail)]
-    Scim(#[from] ScimError),
+    Scim(ScimError),
     /// The database did not answer, or not in time. The same request may succeed later: 503 with Retry-After.
     #[error("the database is not available")]
     Unavailable(#[source] Cause),
@@ -35,6 +35,12 @@ impl Error {
         let Self::Unavailable(cause) = self else { return false };
         let database = cause.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error);
         database.and_then(sqlx::error::DatabaseError::code).is_some_and(|code| is_conflict(&code))
+    }
+}
+
+impl From<ScimError> for Error {
+    fn from(error: ScimError) -> Self {
+        Self::Scim(error)
     }
 }
 
@@ -96,7 +102,7 @@ fn speaks_of_the_server(code: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::{borrow::Cow, fmt};
 
     use sqlx::error::{DatabaseError, ErrorKind};
@@ -138,7 +144,7 @@ mod tests {
         }
     }
 
-    fn database(code: &'static str) -> sqlx::Error {
+    pub(in crate::directory) fn database(code: &'static str) -> sqlx::Error {
         sqlx::Error::Database(Box::new(Refused(code)))
     }
 

@@ -91,7 +91,7 @@ impl Directory {
     /// Only the database's.
     pub async fn stock(&self) -> Result<Stock, Error> {
         let stock = sqlx::query_as(
-            "select count(distinct n.id) as tenants, count(distinct (c.tenant_id, c.id)) as connections, count(t.id) as tokens
+            "select count(distinct n.id) as tenants, count(distinct c.id) as connections, count(t.id) as tokens
              from tenants n
              left join connections c on c.tenant_id = n.id and c.state = 'active'
              left join tokens t on t.tenant_id = c.tenant_id and t.connection_id = c.id

@@ -4,7 +4,9 @@
 //! transaction when a future is dropped while `begin()` waits for its answer (upstream issues 4385 and 4393), and the next
 //! borrower's acknowledged writes are then never committed. So a unit of work runs in a task of its own that nobody drops
 //! ([`Directory::unit`]), time limits are PostgreSQL's, and a connection that comes back inside a transaction is closed.
+//! A single statement outside a transaction needs no unit: when its future is dropped it was done or it was not.
 
+mod callers;
 mod connections;
 mod employees;
 mod error;
@@ -23,13 +25,14 @@ mod vocabulary;
 use std::{fmt, future::Future, str::FromStr, sync::Arc, time::Duration};
 
 use sqlx::{
-    Connection as _, PgConnection, PgPool,
+    Connection as _, Executor as _, PgConnection, PgPool, Row as _,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tracing::Instrument as _;
 
 pub use self::{
+    callers::Caller,
     connections::Connection,
     employees::{EmployeeRow, Employees, Format, Reprojected},
     error::{Cause, Error, constraint},
@@ -38,7 +41,7 @@ pub use self::{
     resource::{Origin, Stored},
     search::{Page, Search},
     tenants::{FirstStart, Tenant, TenantSettings},
-    tokens::{Caller, MAX_LIVE_TOKENS, Token, TokenRecord},
+    tokens::{MAX_LIVE_TOKENS, Token, TokenRecord},
     vocabulary::{Conformance, Profile, Provider, State, UnknownWord},
 };
 
@@ -84,7 +87,7 @@ pub struct Directory {
     pool: PgPool,
     /// How to reach the database without our time limits: a migration takes as long as it takes.
     unlimited: Arc<PgConnectOptions>,
-    callers: Arc<tokens::Callers>,
+    callers: Arc<callers::Callers>,
     refusals: Arc<events::RefusalLog>,
 }
 
@@ -139,7 +142,9 @@ impl Directory {
     /// `Unavailable` when the database is away, `Internal` when a migration fails or was changed after it was applied.
     pub async fn migrate(&self) -> Result<(), Error> {
         let mut connection = PgConnection::connect_with(&self.unlimited).await?;
-        MIGRATIONS.run(&mut connection).await?;
+        // The migrator makes its own table if it is not there, and PostgreSQL would note at every start that it is.
+        connection.execute("set client_min_messages = warning").await?;
+        MIGRATIONS.run_direct(None, &mut connection, false).await?;
         connection.close().await?;
         Ok(())
     }
@@ -214,8 +219,6 @@ fn with_limits(options: PgConnectOptions, settings: &PoolSettings) -> PgConnectO
 ///
 /// It must be a simple query: in the extended protocol each message has its own timestamp and the two differ always.
 async fn is_outside_transactions(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    use sqlx::{Executor as _, Row as _};
-
     let row = connection.fetch_one("select now() = statement_timestamp()").await?;
     let outside: bool = row.try_get(0)?;
     if !outside {
@@ -233,7 +236,9 @@ fn pause(attempt: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::{error::tests::database, *};
 
     fn settings(limit: Duration) -> PoolSettings {
         PoolSettings {
@@ -248,6 +253,39 @@ mod tests {
 
     fn url(url: &str) -> PgConnectOptions {
         PgConnectOptions::from_str(url).unwrap()
+    }
+
+    /// A directory whose database nobody asks.
+    fn nowhere() -> Directory {
+        let options = url("postgres://localhost/x");
+        Directory { pool: PgPoolOptions::new().connect_lazy_with(options.clone()), unlimited: Arc::new(options), callers: Arc::default() }
+    }
+
+    /// Runs a unit that fails so often with this code; returns the attempts and whether it succeeded.
+    async fn attempts(failures: u32, code: &'static str) -> (u32, bool) {
+        let attempts = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&attempts);
+        let directory = nowhere();
+        let outcome = directory.unit(move |_| {
+            let attempt = counted.fetch_add(1, Ordering::Relaxed);
+            async move { if attempt < failures { Err(Error::from(database(code))) } else { Ok(()) } }
+        });
+        let succeeded = outcome.await.is_ok();
+        (attempts.load(Ordering::Relaxed), succeeded)
+    }
+
+    #[tokio::test]
+    async fn units_that_collide_are_done_again_but_not_for_ever() {
+        assert_eq!(attempts(0, "40001").await, (1, true));
+        assert_eq!(attempts(4, "40P01").await, (5, true));
+        assert_eq!(attempts(9, "40001").await, (5, false));
+        assert_eq!(attempts(1, "57014").await, (1, false), "a timeout is told, not repeated");
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_a_unit_is_an_error_and_not_a_hang() {
+        let outcome: Result<(), Error> = nowhere().unit(|_| async { panic!("a broken invariant") }).await;
+        assert!(matches!(outcome, Err(Error::Internal(_))));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 /// Settings of a test's own pool: small, because many tests run at once.
-pub fn settings() -> PoolSettings {
+pub(crate) fn settings() -> PoolSettings {
     PoolSettings {
         pool_size: 4,
         acquire_timeout: Duration::from_secs(20),
@@ -20,7 +20,7 @@ pub fn settings() -> PoolSettings {
 }
 
 /// The shared database, with the schema applied.
-pub async fn url() -> &'static str {
+pub(crate) async fn url() -> &'static str {
     static URL: OnceCell<String> = OnceCell::const_new();
     URL.get_or_init(|| async {
         let url = std::env::var("TEST_DATABASE_URL").expect("TEST_DATABASE_URL names a PostgreSQL database for the tests");
@@ -34,42 +34,42 @@ pub async fn url() -> &'static str {
 
 /// The directory on the shared database. Each test gets connections of its own: a connection belongs to the runtime that made
 /// it, and each test has its own runtime.
-pub async fn directory() -> Directory {
+pub(crate) async fn directory() -> Directory {
     Directory::open(url().await, &settings()).await.expect("the tests' database can be reached")
 }
 
 /// A session beside Frontdesk's, to see what is committed.
-pub async fn observer() -> PgConnection {
+pub(crate) async fn observer() -> PgConnection {
     PgConnection::connect(url().await).await.expect("the tests' database can be reached")
 }
 
 /// A tenant that no other test has.
-pub async fn tenant(directory: &Directory) -> Tenant {
+pub(crate) async fn tenant(directory: &Directory) -> Tenant {
     directory.create_tenant(&unique("tenant"), None, Profile::SpaceIq).await.expect("the slug is new")
 }
 
 /// A tenant with a connection.
-pub async fn connection(directory: &Directory) -> (Tenant, Connection) {
+pub(crate) async fn connection(directory: &Directory) -> (Tenant, Connection) {
     let tenant = tenant(directory).await;
     let connection = directory.create_connection(tenant.id, "jumpcloud", Provider::JumpCloud, Default::default()).await;
     (tenant, connection.expect("the name is new"))
 }
 
 /// A name that no other test has, in this run or an earlier one.
-pub fn unique(what: &str) -> String {
+pub(crate) fn unique(what: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     format!("{what}-{}-{count}", Uuid::now_v7().simple())
 }
 
 /// An empty database of its own for what concerns all tenants.
-pub struct OwnDatabase {
+pub(crate) struct OwnDatabase {
     name: String,
     options: PgConnectOptions,
 }
 
 impl OwnDatabase {
-    pub async fn create() -> Self {
+    pub(crate) async fn create() -> Self {
         let name = unique("empty");
         let statement = format!("create database \"{name}\"");
         sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut observer().await).await.expect("the role may create databases");
@@ -77,11 +77,11 @@ impl OwnDatabase {
         Self { name, options }
     }
 
-    pub async fn directory(&self) -> Directory {
+    pub(crate) async fn directory(&self) -> Directory {
         Directory::connect(self.options.clone(), &settings()).await.expect("the database was just created")
     }
 
-    pub async fn drop(self) {
+    pub(crate) async fn drop(self) {
         let statement = format!("drop database \"{}\" with (force)", self.name);
         sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut observer().await).await.expect("the role owns the database");
     }

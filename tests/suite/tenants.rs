@@ -139,8 +139,10 @@ async fn of_many_first_starts_one_furnishes_the_database() {
     let caller = directory.authenticate(&start.token).await.unwrap().unwrap();
     assert_eq!((caller.tenant_slug.as_str(), caller.connection_name.as_str()), ("default", "jumpcloud"));
     assert!(directory.bootstrap().await.unwrap().is_none());
-    let stock = directory.stock().await.unwrap();
-    assert_eq!((stock.tenants, stock.connections, stock.tokens), (1, 1, 1));
+    let stock = async || directory.stock().await.map(|stock| (stock.tenants, stock.connections, stock.tokens)).unwrap();
+    assert_eq!(stock().await, (1, 1, 1));
+    directory.set_connection_state(start.tenant.id, "jumpcloud", State::Paused).await.unwrap();
+    assert_eq!(stock().await, (1, 0, 0), "what is paused does not count");
 
     directory.close().await;
     database.drop().await;

@@ -9,8 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use frontdesk::directory::{Conformance, Directory, PoolSettings, Provider, Tenant};
-use sqlx::{PgConnection, postgres::PgConnectOptions};
+use frontdesk::directory::{Conformance, Directory, Error, PoolSettings, Provider, Tenant};
+use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
 use uuid::Uuid;
 
 use crate::support::{observer, settings, tenant, unique, url};
@@ -50,10 +50,13 @@ async fn round(directory: &Directory, tenant: &Tenant, seed: u64) -> (Uuid, bool
     let connection = directory.create_connection(tenant.id, &unique("round"), Provider::Generic, Conformance::Lenient).await.unwrap();
     let token = directory.create_token(&connection, None, None);
     let acknowledged = if random(seed, 2) == 0 {
-        polled(token, 1 + u32::try_from(random(seed + 1, 12)).unwrap()).await.map(Result::unwrap).is_some()
+        polled(token, 1 + u32::try_from(random(seed + 1, 12)).unwrap())
+            .await
+            .map(|token| token.expect("the acknowledged connection is seen by everyone"))
+            .is_some()
     } else {
         let patience = Duration::from_micros(random(seed + 1, 3_000));
-        tokio::time::timeout(patience, token).await.is_ok_and(|token| token.is_ok())
+        tokio::time::timeout(patience, token).await.map(|token| token.expect("the acknowledged connection is seen by everyone")).is_ok()
     };
     (connection.id, acknowledged)
 }
@@ -118,4 +121,38 @@ async fn a_unit_goes_on_when_its_caller_is_gone() {
         assert!(since.elapsed() < Duration::from_secs(5), "the work was dropped with its caller");
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn a_lock_that_is_not_given_in_time_is_told_as_unavailable() {
+    let settings = PoolSettings { lock_timeout: Duration::from_millis(50), ..settings() };
+    let directory = Directory::open(url().await, &settings).await.unwrap();
+    let (tenant, connection) = crate::support::connection(&directory).await;
+    let mut other = observer().await;
+    let mut held = other.begin().await.unwrap();
+    sqlx::query("select from connections where tenant_id = $1 for update").bind(tenant.id).execute(&mut *held).await.unwrap();
+    assert!(matches!(directory.create_token(&connection, None, None).await, Err(Error::Unavailable(_))));
+    held.rollback().await.unwrap();
+    directory.create_token(&connection, None, None).await.unwrap();
+}
+
+#[tokio::test]
+async fn connections_that_the_database_closed_are_replaced() {
+    let name = unique("closed");
+    let options = PgConnectOptions::from_str(url().await).unwrap().application_name(&name);
+    let directory = Directory::connect(options, &settings()).await.unwrap();
+    let tenant = tenant(&directory).await;
+    let ended: i64 = sqlx::query_scalar("select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name = $1")
+        .bind(&name)
+        .fetch_one(&mut observer().await)
+        .await
+        .unwrap();
+    assert!(ended >= 1);
+    // Whoever meets a closed connection is told to come again; it is gone from the pool then.
+    let mut refused = 0;
+    while let Err(error) = directory.connections(tenant.id).await {
+        assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
+        refused += 1;
+    }
+    assert!(refused <= ended, "{refused} refusals for {ended} closed connections");
 }

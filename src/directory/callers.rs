@@ -1,0 +1,230 @@
+//! Who sent a request: the token's connection and tenant, looked up once a second and remembered in between, and the note of
+//! when the token was last used. What a token looks like is in `tokens`.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use sqlx::{FromRow, PgPool, types::Json};
+use uuid::Uuid;
+
+use super::{Directory, Error, Profile, Provider, TenantSettings, Token, vocabulary::Conformance};
+
+/// How long a caller is remembered: so long a revoked token may still work.
+const REMEMBERED_FOR: Duration = Duration::from_secs(1);
+
+/// The most callers remembered, about 5 MB. Beyond it they are looked up each time.
+const REMEMBERED_MAX: usize = 10_000;
+
+/// Who sent a request: everything that a request needs to know of its token, connection and tenant.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The tenant that every statement of the request names.
+    pub tenant_id: Uuid,
+    /// The tenant's slug, for the log.
+    pub tenant_slug: String,
+    /// The connection the token belongs to.
+    pub connection_id: Uuid,
+    /// The connection's name, for the log.
+    pub connection_name: String,
+    /// Who is at the other end.
+    pub provider: Provider,
+    /// The token.
+    pub token_id: Uuid,
+    /// Requests are read to the letter of the RFCs.
+    pub strict: bool,
+    /// The tenant's settings.
+    pub settings: TenantSettings,
+    /// The tenant's mapping.
+    pub profile: Profile,
+}
+
+impl Directory {
+    /// Who has this token. `None` for an unknown, expired or revoked one and for one of a paused connection alike: a guesser
+    /// learns nothing.
+    ///
+    /// # Errors
+    /// `Unavailable` when the database cannot say; that is no answer to whether the token is good.
+    pub async fn authenticate(&self, token: &Token) -> Result<Option<Caller>, Error> {
+        let digest = token.digest();
+        if let Some(caller) = self.callers.recall(&digest) {
+            return Ok(Some(caller));
+        }
+        // Taken before the question is asked: whatever is revoked after it is forgotten one second later.
+        let asked_at = Instant::now();
+        let Some(row) = look_up(&self.pool, &digest).await? else { return Ok(None) };
+        let stale = row.stale;
+        let caller = Caller::try_from(row)?;
+        self.callers.remember(digest, &caller, asked_at);
+        if stale {
+            self.callers.note_use(&self.pool, caller.token_id);
+        }
+        Ok(Some(caller))
+    }
+}
+
+#[derive(FromRow)]
+struct CallerRow {
+    tenant_id: Uuid,
+    tenant_slug: String,
+    connection_id: Uuid,
+    connection_name: String,
+    provider: String,
+    token_id: Uuid,
+    conformance: String,
+    settings: Json<TenantSettings>,
+    profile: String,
+    /// `last_used_at` is older than a minute.
+    stale: bool,
+}
+
+impl TryFrom<CallerRow> for Caller {
+    type Error = Error;
+
+    fn try_from(row: CallerRow) -> Result<Self, Error> {
+        Ok(Self {
+            tenant_id: row.tenant_id,
+            tenant_slug: row.tenant_slug,
+            connection_id: row.connection_id,
+            connection_name: row.connection_name,
+            provider: row.provider.try_into()?,
+            token_id: row.token_id,
+            strict: Conformance::try_from(row.conformance)? == Conformance::Strict,
+            settings: row.settings.0,
+            profile: row.profile.try_into()?,
+        })
+    }
+}
+
+async fn look_up(pool: &PgPool, digest: &[u8; 32]) -> Result<Option<CallerRow>, Error> {
+    let row = sqlx::query_as(
+        "select t.tenant_id, n.slug as tenant_slug, c.id as connection_id, c.name as connection_name, c.provider, t.id as token_id,
+             c.conformance, n.settings, n.profile, coalesce(t.last_used_at < now() - interval '1 minute', true) as stale
+         from tokens t
+         join connections c on c.tenant_id = t.tenant_id and c.id = t.connection_id
+         join tenants n on n.id = t.tenant_id
+         where t.digest = $1 and t.revoked_at is null and coalesce(t.expires_at > now(), true) and c.state = 'active'",
+    )
+    .bind(digest.as_slice())
+    .fetch_optional(pool)
+    .await?;
+    Ok(row)
+}
+
+/// The callers seen in the last second, and the tokens whose use is still to be written down.
+#[derive(Default)]
+pub(super) struct Callers {
+    known: Mutex<HashMap<[u8; 32], (Caller, Instant)>>,
+    used: Mutex<Used>,
+}
+
+#[derive(Default)]
+struct Used {
+    tokens: HashSet<Uuid>,
+    being_written: bool,
+}
+
+impl Callers {
+    fn recall(&self, digest: &[u8; 32]) -> Option<Caller> {
+        let known = lock(&self.known);
+        known.get(digest).filter(|(_, asked_at)| asked_at.elapsed() < REMEMBERED_FOR).map(|(caller, _)| caller.clone())
+    }
+
+    fn remember(&self, digest: [u8; 32], caller: &Caller, asked_at: Instant) {
+        let mut known = lock(&self.known);
+        if known.len() >= REMEMBERED_MAX {
+            known.retain(|_, (_, asked_at)| asked_at.elapsed() < REMEMBERED_FOR);
+        }
+        if known.len() < REMEMBERED_MAX {
+            known.insert(digest, (caller.clone(), asked_at));
+        }
+    }
+
+    /// Writes `last_used_at` behind the request's back: one task at a time takes all that has come together, in one statement,
+    /// so that uses never hold more than one connection. A failure costs only the note.
+    fn note_use(self: &Arc<Self>, pool: &PgPool, token_id: Uuid) {
+        let mut used = lock(&self.used);
+        used.tokens.insert(token_id);
+        if std::mem::replace(&mut used.being_written, true) {
+            return;
+        }
+        let (callers, pool) = (Arc::clone(self), pool.clone());
+        tokio::spawn(async move {
+            while let Some(tokens) = callers.take_used() {
+                if let Err(error) = write_use(&pool, &tokens).await {
+                    tracing::debug!(%error, "the use of tokens could not be written down");
+                }
+            }
+        });
+    }
+
+    /// The tokens to write down; none means that the writer is done.
+    fn take_used(&self) -> Option<Vec<Uuid>> {
+        let mut used = lock(&self.used);
+        if used.tokens.is_empty() {
+            used.being_written = false;
+            return None;
+        }
+        Some(used.tokens.drain().collect())
+    }
+}
+
+/// At most once a minute and token, whoever asks: the condition is looked at again under the row's lock. The rows are locked in
+/// one order, so that servers which write the same tokens do not deadlock.
+async fn write_use(pool: &PgPool, tokens: &[Uuid]) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "with stale as (
+             select id from tokens
+             where id = any($1) and coalesce(last_used_at < now() - interval '1 minute', true)
+             order by id for no key update
+         )
+         update tokens t set last_used_at = now() from stale s where t.id = s.id",
+    )
+    .bind(tokens)
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// A poisoned lock is taken all the same: what it guards is whole after every statement.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caller(token_id: Uuid) -> Caller {
+        Caller {
+            tenant_id: Uuid::nil(),
+            tenant_slug: "default".into(),
+            connection_id: Uuid::nil(),
+            connection_name: "jumpcloud".into(),
+            provider: Provider::JumpCloud,
+            token_id,
+            strict: false,
+            settings: TenantSettings::default(),
+            profile: Profile::SpaceIq,
+        }
+    }
+
+    #[test]
+    fn callers_are_remembered_for_a_second_and_not_without_end() {
+        let callers = Callers::default();
+        let now = Instant::now();
+        let before = now.checked_sub(REMEMBERED_FOR).unwrap();
+        callers.remember([1; 32], &caller(Uuid::max()), now);
+        callers.remember([2; 32], &caller(Uuid::nil()), before);
+        assert_eq!(callers.recall(&[1; 32]).unwrap().token_id, Uuid::max());
+        assert!(callers.recall(&[2; 32]).is_none(), "a second is over");
+        for i in 0..2 * REMEMBERED_MAX as u64 {
+            let mut digest = [0; 32];
+            digest[..8].copy_from_slice(&i.to_le_bytes());
+            callers.remember(digest, &caller(Uuid::nil()), now);
+        }
+        assert!(lock(&callers.known).len() <= REMEMBERED_MAX);
+    }
+}
