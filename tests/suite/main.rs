@@ -1,0 +1,4 @@
+//! The tests from outside, in one binary: linking one is faster than linking many.
+
+mod accept_loop;
+mod cluster;
