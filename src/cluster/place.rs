@@ -56,6 +56,10 @@ impl Place {
         let mut dir = noted.clone().unwrap_or_else(|| data_dir.join("cluster"));
         let account = if rustix::process::geteuid().is_root() { Some(account_for_root(&dir)?) } else { None };
         make_private(&dir, account.as_ref())?;
+        if account.is_some() && fs::metadata(&dir).is_ok_and(|found| found.uid() == 0) {
+            // Made by root, who was then interrupted.
+            hand_over(&dir, account.as_ref())?;
+        }
         if let Some(account) = &account
             && !reaches(account, &dir)
         {

@@ -2,7 +2,7 @@
 //! few hundred slow clients would end the service; this loop has all three, for HTTP/1.1 and for HTTP/2 with prior knowledge.
 //! Not here: TLS (a reverse proxy's work), and the time limits of bodies and handlers, which belong to the request.
 //!
-//! The clock of a connection lies below hyper, in [`Timed`], because hyper's own header clock has two gaps: it starts only after
+//! The clock of a connection lies below hyper, in `Timed`, because hyper's own header clock has two gaps: it starts only after
 //! the protocol is known (a client that sends one byte waits for ever), and it also runs on an idle kept-alive connection.
 
 use std::convert::Infallible;

@@ -1,4 +1,6 @@
 //! The tests from outside, in one binary: linking one is faster than linking many.
 
+#![expect(clippy::unwrap_used, reason = "a test that unwraps fails with the value it met, in its steps as in its body")]
+
 mod accept_loop;
 mod cluster;
