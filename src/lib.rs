@@ -1,5 +1,12 @@
 //! Frontdesk: a SCIM 2.0 service provider with a workplace directory behind it.
+//!
+//! The floors, from the bottom up; imports go down only (a test reads them):
+//! `scim` the protocol, pure; `workplace` from user to employee, pure; `directory` the use cases on PostgreSQL; `http` the only
+//! one that knows axum; `cluster` and `config` beside the program.
 
+pub mod cluster;
+pub mod config;
 pub mod directory;
+pub mod http;
 pub mod scim;
 pub mod workplace;

@@ -1,7 +1,9 @@
-//! The integration tests: one binary, on a real PostgreSQL.
+//! The tests from outside, in one binary (linking one is faster than linking many): the real router, a real PostgreSQL.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on may say so by crashing")]
+#![expect(clippy::unwrap_used, reason = "a test that unwraps fails with the value it met, in its steps as in its body")]
 
+mod accept_loop;
+mod cluster;
 mod support;
 mod tenants;
 mod tokens;

@@ -1,0 +1,4 @@
+//! The HTTP floor.
+
+pub mod health_probe;
+pub mod serve;
