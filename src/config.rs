@@ -136,6 +136,23 @@ pub struct Limits {
     pub page_size_max: usize,
 }
 
+impl Limits {
+    /// The bounds that reading a request keeps.
+    #[must_use]
+    pub fn reading(&self) -> crate::scim::reader::Limits {
+        crate::scim::reader::Limits {
+            filter_chars: self.filter_chars,
+            filter_depth: self.filter_depth,
+            filter_terms: self.filter_terms,
+            patch_operations: self.patch_operations,
+            members: self.members,
+            values_per_attribute: self.values_per_attribute,
+            page_size_default: self.page_size_default,
+            page_size_max: self.page_size_max,
+        }
+    }
+}
+
 /// Why the settings cannot be used: one line that names the setting, its value and what is expected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use frontdesk::{
     cluster::{Cluster, Mode},
     config::{Config, reachable},
-    directory::{Connection, Directory, Format, State, Tenant},
+    directory::{Connection, Directory, Format, Reprojected, State, Tenant},
     http::health_probe,
 };
 use tokio::io::{AsyncWriteExt as _, BufWriter};
@@ -83,10 +83,16 @@ async fn migrate(config: &Config) -> Result<(), Failure> {
 }
 
 async fn reproject(directory: &Directory, tenant: Option<&str>, dry_run: bool) -> Result<(), Failure> {
-    if let Some(slug) = tenant {
-        find_tenant(directory, slug).await?;
+    let tenants = match tenant {
+        Some(slug) => vec![find_tenant(directory, slug).await?],
+        None => directory.tenants().await?,
+    };
+    let mut done = Reprojected::default();
+    for tenant in &tenants {
+        let of_tenant = directory.reproject(tenant, dry_run).await?;
+        done.total += of_tenant.total;
+        done.changed += of_tenant.changed;
     }
-    let done = directory.reproject(tenant, dry_run).await?;
     let verb = if dry_run { "would change" } else { "changed" };
     say(&format!("{} of {} employees {verb}.", done.changed, done.total))
 }
@@ -96,7 +102,7 @@ async fn export(directory: &Directory, slug: &str, format: Format) -> Result<(),
     // Stdout as a file: what is written is not line-buffered.
     let stdout = std::io::stdout().as_fd().try_clone_to_owned()?;
     let mut out = BufWriter::new(tokio::fs::File::from_std(stdout.into()));
-    directory.export_employees(&tenant.slug, format, &mut out).await?;
+    directory.export_employees(&tenant, format, &mut out).await?;
     Ok(out.flush().await?)
 }
 

@@ -33,8 +33,8 @@ pub struct Caller {
     pub provider: Provider,
     /// The token.
     pub token_id: Uuid,
-    /// Requests are read to the letter of the RFCs.
-    pub strict: bool,
+    /// How its requests are read.
+    pub conformance: Conformance,
     /// The tenant's settings.
     pub settings: TenantSettings,
     /// The tenant's mapping.
@@ -91,7 +91,7 @@ impl TryFrom<CallerRow> for Caller {
             connection_name: row.connection_name,
             provider: row.provider.try_into()?,
             token_id: row.token_id,
-            strict: Conformance::try_from(row.conformance)? == Conformance::Strict,
+            conformance: row.conformance.try_into()?,
             settings: row.settings.0,
             profile: row.profile.try_into()?,
         })
@@ -205,7 +205,7 @@ mod tests {
             connection_name: "jumpcloud".into(),
             provider: Provider::JumpCloud,
             token_id,
-            strict: false,
+            conformance: Conformance::Lenient,
             settings: TenantSettings::default(),
             profile: Profile::SpaceIq,
         }

@@ -54,6 +54,12 @@ impl Kind {
         }
     }
 
+    /// Whether it changes anything.
+    #[must_use]
+    pub fn is_change(self) -> bool {
+        !matches!(self, Self::UserLookup | Self::GroupLookup)
+    }
+
     fn resource_type(self) -> &'static str {
         match self {
             Self::UserCreate | Self::UserUpdate | Self::UserDeprovision | Self::UserDelete | Self::UserLookup => "User",

@@ -1,6 +1,8 @@
 //! The words that rows and the command line share: providers, profiles, conformance, states. Each enum has one table of its
 //! words, read in both directions.
 
+pub use crate::scim::reader::Conformance;
+
 /// A word that is not in its table: a typing mistake, or a row written by a newer Frontdesk.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{word:?} is not a {kind}")]
@@ -106,16 +108,6 @@ impl TryFrom<String> for Profile {
     fn try_from(word: String) -> Result<Self, UnknownWord> {
         value(Self::WORDS, "profile", &word)
     }
-}
-
-/// How a connection's requests are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Conformance {
-    /// The known deviations of identity providers are understood.
-    #[default]
-    Lenient,
-    /// RFC 7643 and RFC 7644 to the letter.
-    Strict,
 }
 
 impl Conformance {

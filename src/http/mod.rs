@@ -1,4 +1,130 @@
-//! The HTTP floor.
+//! The HTTP floor, the only one that knows axum: the router, what every request passes on its way in and out, and the handlers.
+//!
+//! A request under one of the [`BASES`] passes, in this order: a request id and the log line (`log`), the time limit and the net
+//! for panics, one spelling of the path, the bearer token (`auth`), its handler. Handlers extract, call one use case of the
+//! directory and answer; errors become SCIM errors in `error`.
 
+mod answer;
+mod auth;
+mod body;
+mod discovery;
+mod employees;
+mod error;
+mod groups;
+mod health;
 pub mod health_probe;
+mod log;
+pub mod routes;
+mod search;
 pub mod serve;
+mod users;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::Uri;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::get;
+use tower::util::MapRequest;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::config::{Config, Http};
+use crate::directory::Directory;
+use crate::scim::reader::Limits;
+
+/// The bases under which SCIM is served, all with the same meaning: ours, SpaceIQ's, OfficeSpace's.
+pub const BASES: [&str; 3] = ["/scim/v2", "/scim", "/api/scim/v2"];
+
+/// The base of the workplace product's API.
+pub const API_BASE: &str = "/api/v1";
+
+/// What every handler can reach. Cheap to clone.
+#[derive(Clone)]
+pub struct App(Arc<Shared>);
+
+struct Shared {
+    directory: Directory,
+    public_url: String,
+    limits: Limits,
+    body_bytes: usize,
+    http: Http,
+    leaving: AtomicBool,
+}
+
+impl App {
+    /// An application on a directory. `public_url` is what references are built from, without a trailing slash.
+    #[must_use]
+    pub fn new(directory: Directory, config: &Config, public_url: String) -> Self {
+        Self(Arc::new(Shared {
+            directory,
+            public_url,
+            limits: config.limits.reading(),
+            body_bytes: config.limits.body_bytes,
+            http: config.http.clone(),
+            leaving: AtomicBool::new(false),
+        }))
+    }
+
+    /// From now on `/readyz` says no, so that a balancer sends requests elsewhere.
+    pub fn leave(&self) {
+        self.0.leaving.store(true, Ordering::Relaxed);
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.0.leaving.load(Ordering::Relaxed)
+    }
+
+    fn directory(&self) -> &Directory {
+        &self.0.directory
+    }
+}
+
+/// The whole application.
+pub fn router(app: App) -> Router {
+    let mut inner = Router::new();
+    for route in routes::SCIM {
+        for base in BASES {
+            inner = inner.route(&format!("{base}{}", route.path), (route.handler)());
+        }
+    }
+    for route in routes::API {
+        inner = inner.route(&format!("{API_BASE}{}", route.path), (route.handler)());
+    }
+    // The layers lie around the router that owns the handlers: no path leads to one of them past the token.
+    let inner = inner
+        .fallback(error::no_such_path)
+        .layer(from_fn(error::in_scim_form))
+        .layer(from_fn_with_state(app.clone(), auth::authenticate))
+        .with_state(app.clone());
+    Router::new()
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz))
+        .fallback_service(MapRequest::new(inner, one_spelling))
+        .layer(CatchPanicLayer::custom(error::panicked))
+        .layer(from_fn_with_state(app.clone(), error::in_time))
+        .layer(from_fn(answer::security_headers))
+        .layer(from_fn(log::request))
+        .with_state(app)
+}
+
+/// Doubled and trailing slashes are tolerated: administrators paste the Base URL with one, clients append `/Users`.
+fn one_spelling(mut request: Request) -> Request {
+    let path = request.uri().path();
+    if !path.contains("//") && !(path.len() > 1 && path.ends_with('/')) {
+        return request;
+    }
+    let mut clean: String = path.split('/').filter(|segment| !segment.is_empty()).fold(String::new(), |clean, segment| clean + "/" + segment);
+    if clean.is_empty() {
+        clean.push('/');
+    }
+    if let Some(query) = request.uri().query() {
+        clean.push('?');
+        clean.push_str(query);
+    }
+    if let Ok(uri) = clean.parse::<Uri>() {
+        *request.uri_mut() = uri;
+    }
+    request
+}

@@ -68,10 +68,6 @@ pub struct Resource<'a> {
 }
 
 impl Resource<'_> {
-    fn memberships_name(&self) -> &'static str {
-        if self.meta.resource_type.core_attribute("members").is_some() { "members" } else { "groups" }
-    }
-
     /// The resource as JSON text.
     ///
     /// # Panics
@@ -84,7 +80,7 @@ impl Resource<'_> {
         let mut map: Map<String, Value> = serde_json::from_str(self.document).expect("a stored document is a JSON object");
         map.insert("id".into(), self.meta.id.to_string().into());
         if let Some(memberships) = self.memberships.filter(|memberships| *memberships != "[]") {
-            map.insert(self.memberships_name().into(), serde_json::from_str(memberships).expect("memberships are written by the database"));
+            map.insert(memberships_name(self.meta.resource_type).into(), serde_json::from_str(memberships).expect("memberships are written by the database"));
         }
         map.insert("meta".into(), self.meta.to_json());
         Value::Object(projection.of(self.meta.resource_type, map)).to_string()
@@ -100,11 +96,15 @@ impl Resource<'_> {
         let _ = write!(text, ",\"id\":\"{}\"", self.meta.id);
         text.push_str(&document[after_schemas..end]);
         if let Some(memberships) = self.memberships.filter(|memberships| *memberships != "[]") {
-            let _ = write!(text, ",\"{}\":{memberships}", self.memberships_name());
+            let _ = write!(text, ",\"{}\":{memberships}", memberships_name(self.meta.resource_type));
         }
         let _ = write!(text, ",\"meta\":{}}}", self.meta.to_json());
         text
     }
+}
+
+fn memberships_name(resource_type: &ResourceType) -> &'static str {
+    if resource_type.core_attribute("members").is_some() { "members" } else { "groups" }
 }
 
 /// A ListResponse (RFC 7644 §3.4.2) around resources that are rendered already.
@@ -181,6 +181,12 @@ impl Projection {
             Some(only) => !matches!(selected(only, None, attribute), Selected::Nothing),
         };
         included && !matches!(selected(&self.except, None, attribute), Selected::Everything)
+    }
+
+    /// Whether `groups` of a user or `members` of a group are shown.
+    #[must_use]
+    pub fn shows_memberships(&self, resource_type: &ResourceType) -> bool {
+        resource_type.core_attribute(memberships_name(resource_type)).is_some_and(|attribute| self.shows(attribute))
     }
 
     /// The attributes of a resource that are shown.

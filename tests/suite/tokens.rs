@@ -30,7 +30,7 @@ async fn a_token_tells_who_the_caller_is() {
     let caller = directory.authenticate(&token).await.unwrap().unwrap();
     assert_eq!((caller.tenant_id, &caller.tenant_slug), (tenant.id, &tenant.slug));
     assert_eq!((caller.connection_id, caller.connection_name.as_str()), (connection.id, "jumpcloud"));
-    assert!(caller.strict && caller.settings.keep_passwords);
+    assert!(caller.conformance == Conformance::Strict && caller.settings.keep_passwords);
     let listed = directory.tokens(tenant.id, Some(connection.id)).await.unwrap();
     assert_eq!((listed[0].id, listed[0].label.as_deref(), listed[0].live), (caller.token_id, Some("for JumpCloud"), true));
 }

@@ -1,0 +1,66 @@
+//! What answers share: media type, entity tag, location, the headers that every answer has.
+
+use axum::extract::Request;
+use axum::http::header::{CACHE_CONTROL, CONTENT_LOCATION, CONTENT_TYPE, ETAG, LOCATION, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use crate::directory::Stored;
+use crate::scim::schema::ResourceType;
+use crate::scim::view::Projection;
+
+/// The media type of every answer under a SCIM base (RFC 7644 §3.8), whatever `Accept` says: clients send anything.
+pub(super) const SCIM_JSON: HeaderValue = HeaderValue::from_static("application/scim+json");
+
+/// A resource as an answer, with its version and place.
+pub(super) fn resource(
+    status: StatusCode,
+    stored: &Stored,
+    resource_type: &'static ResourceType,
+    base: &str,
+    projection: &Projection,
+) -> Response {
+    let resource = stored.resource(resource_type, base);
+    let body = resource.render(projection);
+    let mut response = (status, [(CONTENT_TYPE, SCIM_JSON)], body).into_response();
+    let headers = response.headers_mut();
+    insert(headers, ETAG, &resource.meta.etag());
+    let place = if status == StatusCode::CREATED { LOCATION } else { CONTENT_LOCATION };
+    insert(headers, place, &resource.meta.location());
+    response
+}
+
+/// 204 with the version, where RFC 7644 §3.5.2 lets the body be left out.
+pub(super) fn no_content(stored: &Stored) -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    insert(response.headers_mut(), ETAG, &crate::scim::etag::etag(stored.version));
+    response
+}
+
+/// 304 with the version (RFC 7644 §3.14).
+pub(super) fn not_modified(stored: &Stored) -> Response {
+    let mut response = StatusCode::NOT_MODIFIED.into_response();
+    insert(response.headers_mut(), ETAG, &crate::scim::etag::etag(stored.version));
+    response
+}
+
+/// JSON text as an answer.
+pub(super) fn json(body: String) -> Response {
+    ([(CONTENT_TYPE, SCIM_JSON)], body).into_response()
+}
+
+fn insert(headers: &mut HeaderMap, name: axum::http::HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+/// Answers hold personal data: nothing on the way keeps them, and no browser guesses what they are.
+pub(super) async fn security_headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}

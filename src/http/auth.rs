@@ -1,0 +1,149 @@
+//! The bearer token (RFC 6750, RFC 7644 §2): no handler runs without one. What the caller may see follows from it alone.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, MatchedPath, Path, Request, State};
+use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::error::{Failure, scim};
+use super::log::{Known, RequestId, Took};
+use super::{App, BASES};
+use crate::directory::{Caller, Kind, Origin, Refusal, Token};
+use crate::scim::ScimError;
+use crate::scim::document::parse_id;
+use crate::scim::etag::Condition;
+use crate::scim::query::Query;
+use crate::scim::reader::Reader;
+
+/// What a handler knows of its request beside the body: who asks, how their requests are read, and the query string.
+#[derive(Debug, Clone)]
+pub(super) struct Call {
+    pub(super) origin: Origin,
+    pub(super) reader: Reader,
+    pub(super) query: Query,
+    headers: HeaderMap,
+}
+
+impl Call {
+    /// The tenant that the token belongs to.
+    pub(super) fn tenant_id(&self) -> Uuid {
+        self.origin.tenant_id()
+    }
+
+    /// The URL of the base that the request came by.
+    pub(super) fn base(&self) -> &str {
+        &self.origin.base
+    }
+
+    /// A precondition header (RFC 7644 §3.14).
+    pub(super) fn condition(&self, name: axum::http::HeaderName) -> Result<Option<Condition>, ScimError> {
+        match self.headers.get(name) {
+            None => Ok(None),
+            Some(value) => Condition::parse(value.to_str().unwrap_or_default()).map(Some),
+        }
+    }
+}
+
+impl FromRequestParts<App> for Call {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        let origin = parts.extensions.get::<Origin>().cloned().expect("the token's layer lies around every handler");
+        let query = Query::parse(parts.uri.query().unwrap_or_default()).map_err(scim)?;
+        let reader = Reader::new(origin.caller.conformance, app.0.limits);
+        Ok(Self { origin, reader, query, headers: parts.headers.clone() })
+    }
+}
+
+/// An id in a path. What is no id of ours is an unknown id.
+pub(super) fn id_of(resource_type: &str, Path(id): &Path<String>) -> Result<Uuid, ScimError> {
+    parse_id(id).ok_or_else(|| ScimError::not_found(resource_type, id))
+}
+
+/// Lets a request with a live token pass and records what is then refused.
+pub(super) async fn authenticate(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let caller = match caller(&app, request.headers()).await {
+        Ok(Some(caller)) => Arc::new(caller),
+        Ok(None) => return unauthorized(),
+        Err(failure) => return failure.into_response(),
+    };
+    let request_id = request.extensions().get::<RequestId>().map(|id| Arc::clone(&id.0)).unwrap_or_default();
+    let base = format!("{}{}", app.0.public_url, base_of(request.uri().path()));
+    let origin = Origin { caller: Arc::clone(&caller), request_id, base: base.into() };
+    let took = request.extensions().get::<MatchedPath>().cloned();
+    let kind = kind_of(request.method(), request.uri().path());
+    let resource_id = request.uri().path().rsplit('/').next().and_then(parse_id);
+    request.extensions_mut().insert(origin.clone());
+    let mut response = next.run(request).await;
+    if let (Some(kind), Some(error)) = (kind, response.extensions().get::<ScimError>()) {
+        // A lookup that finds nothing is no failure; neither is a fault of ours a fault of the request.
+        if kind.is_change() || error.status != 404 {
+            let error = error.clone();
+            app.directory().record_refusal(Refusal { origin, kind, resource_id, error, notes: Value::Null });
+        }
+    }
+    response.extensions_mut().insert(Known(caller));
+    if let Some(took) = took {
+        response.extensions_mut().insert(Took(took));
+    }
+    response
+}
+
+async fn caller(app: &App, headers: &HeaderMap) -> Result<Option<Caller>, Failure> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return Ok(None) };
+    let Some((scheme, token)) = value.to_str().ok().and_then(|value| value.split_once(' ')) else { return Ok(None) };
+    let Some(token) = Token::parse(token).filter(|_| scheme.eq_ignore_ascii_case("bearer")) else { return Ok(None) };
+    Ok(app.directory().authenticate(&token).await?)
+}
+
+/// The same answer whatever is wrong with the token: a guesser learns nothing.
+fn unauthorized() -> Response {
+    let mut response = scim(ScimError::new(401, "a valid bearer token is required: Authorization: Bearer <token>"));
+    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"frontdesk\""));
+    response
+}
+
+/// The base that a path begins with; the longest one, since one base begins another.
+fn base_of(path: &str) -> &'static str {
+    let begins = |base: &&&str| path.strip_prefix(**base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    BASES.iter().filter(begins).max_by_key(|base| base.len()).copied().unwrap_or(BASES[0])
+}
+
+/// What a request is in the record of events; `None` when it is not about users or groups.
+fn kind_of(method: &Method, path: &str) -> Option<Kind> {
+    let is = |segment: &str| path.split('/').any(|part| part == segment);
+    let (create, update, delete, lookup) = if is("Users") {
+        (Kind::UserCreate, Kind::UserUpdate, Kind::UserDelete, Kind::UserLookup)
+    } else if is("Groups") {
+        (Kind::GroupCreate, Kind::GroupUpdate, Kind::GroupDelete, Kind::GroupLookup)
+    } else {
+        return None;
+    };
+    match *method {
+        Method::POST if is(".search") => Some(lookup),
+        Method::POST => Some(create),
+        Method::PUT | Method::PATCH => Some(update),
+        Method::DELETE => Some(delete),
+        Method::GET | Method::HEAD => Some(lookup),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_base_wins() {
+        assert_eq!(base_of("/scim/v2/Users"), "/scim/v2");
+        assert_eq!(base_of("/scim/Users/1"), "/scim");
+        assert_eq!(base_of("/api/scim/v2/Groups"), "/api/scim/v2");
+    }
+}

@@ -1,0 +1,67 @@
+//! The request id and the one line that a request leaves in the log. The line names the route, not the path: a path holds ids
+//! and a query string names people.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request};
+use axum::http::{HeaderName, HeaderValue};
+use axum::middleware::Next;
+use axum::response::Response;
+use tracing::Instrument as _;
+use uuid::Uuid;
+
+use crate::directory::Caller;
+
+/// The header in which a request id comes and goes.
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Longest request id accepted from a client or proxy, in characters.
+const REQUEST_ID_MAX_CHARS: usize = 64;
+
+/// The id of a request, in its answer, its log lines and its events.
+#[derive(Debug, Clone)]
+pub(super) struct RequestId(pub(super) Arc<str>);
+
+/// Who the request was from, for the log line: an answer carries it out to here.
+#[derive(Debug, Clone)]
+pub(super) struct Known(pub(super) Arc<Caller>);
+
+/// The route that a request took, for the log line.
+#[derive(Debug, Clone)]
+pub(super) struct Took(pub(super) MatchedPath);
+
+/// Gives the request an id and logs its end.
+pub(super) async fn request(mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = request_id(&request);
+    request.extensions_mut().insert(RequestId(Arc::clone(&id)));
+    let method = request.method().clone();
+    let span = tracing::info_span!("request", request.id = %id);
+    let mut response = next.run(request).instrument(span.clone()).await;
+    let caller = response.extensions_mut().remove::<Known>();
+    let route = response.extensions_mut().remove::<Took>();
+    span.in_scope(|| {
+        tracing::info!(
+            %method,
+            route = route.as_ref().map_or("-", |route| route.0.as_str()),
+            status = response.status().as_u16(),
+            duration_ms = started.elapsed().as_secs_f64() * 1e3,
+            tenant.slug = caller.as_ref().map(|caller| caller.0.tenant_slug.as_str()),
+            connection.name = caller.as_ref().map(|caller| caller.0.connection_name.as_str()),
+            "answered"
+        );
+    });
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
+/// A client's own id when it is harmless, else a new one.
+fn request_id(request: &Request) -> Arc<str> {
+    let given = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|id| {
+        !id.is_empty() && id.len() <= REQUEST_ID_MAX_CHARS && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+    });
+    given.map_or_else(|| Uuid::now_v7().to_string().into(), Into::into)
+}

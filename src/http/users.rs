@@ -1,0 +1,67 @@
+//! `/Users` and `/Users/{id}` (RFC 7644 §3.3 to §3.6).
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
+use axum::response::{IntoResponse, Response};
+
+use super::App;
+use super::answer;
+use super::auth::{Call, id_of};
+use super::body::JsonObject;
+use super::error::Failure;
+use crate::scim::ScimError;
+use crate::scim::catalog::USER;
+use crate::scim::document::Document;
+use crate::scim::patch::Patch;
+use crate::scim::view::Projection;
+
+pub(super) async fn create(State(app): State<App>, mut call: Call, JsonObject(body): JsonObject) -> Result<Response, Failure> {
+    let reading = Document::read(&USER, body, &mut call.reader)?;
+    let stored = app.directory().create_user(&call.origin, reading, call.reader.notes_json()).await?;
+    Ok(answer::resource(StatusCode::CREATED, &stored, &USER, call.base(), &Projection::read(&USER, &call.query)))
+}
+
+pub(super) async fn read(State(app): State<App>, call: Call, id: Path<String>) -> Result<Response, Failure> {
+    let uuid = id_of(USER.name, &id)?;
+    let projection = Projection::read(&USER, &call.query);
+    let groups = projection.shows_memberships(&USER);
+    let found = app.directory().user(call.tenant_id(), uuid, call.base(), groups).await?;
+    let stored = found.ok_or_else(|| ScimError::not_found(USER.name, &id))?;
+    if call.condition(IF_NONE_MATCH)?.is_some_and(|known| known.holds(stored.version)) {
+        return Ok(answer::not_modified(&stored));
+    }
+    Ok(answer::resource(StatusCode::OK, &stored, &USER, call.base(), &projection))
+}
+
+pub(super) async fn replace(
+    State(app): State<App>,
+    mut call: Call,
+    id: Path<String>,
+    JsonObject(body): JsonObject,
+) -> Result<Response, Failure> {
+    let uuid = id_of(USER.name, &id)?;
+    let reading = Document::read(&USER, body, &mut call.reader)?;
+    let if_match = call.condition(IF_MATCH)?;
+    let stored = app.directory().replace_user(&call.origin, uuid, reading, if_match, call.reader.notes_json()).await?;
+    Ok(answer::resource(StatusCode::OK, &stored, &USER, call.base(), &Projection::read(&USER, &call.query)))
+}
+
+pub(super) async fn patch(
+    State(app): State<App>,
+    mut call: Call,
+    id: Path<String>,
+    JsonObject(body): JsonObject,
+) -> Result<Response, Failure> {
+    let uuid = id_of(USER.name, &id)?;
+    let patch = Patch::read(&USER, body, &mut call.reader)?;
+    let if_match = call.condition(IF_MATCH)?;
+    let stored = app.directory().patch_user(&call.origin, uuid, patch, if_match, call.reader.clone()).await?;
+    Ok(answer::resource(StatusCode::OK, &stored, &USER, call.base(), &Projection::read(&USER, &call.query)))
+}
+
+pub(super) async fn delete(State(app): State<App>, call: Call, id: Path<String>) -> Result<Response, Failure> {
+    let uuid = id_of(USER.name, &id)?;
+    app.directory().delete_user(&call.origin, uuid, call.condition(IF_MATCH)?).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
