@@ -101,10 +101,10 @@ impl RefusalLog {
     pub(super) async fn finish(&self) {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(writer) = writer {
-            if let Err(panicked) = writer.await {
-                tracing::error!(error = %panicked, "the record of refused requests ended early");
-            }
+        if let Some(writer) = writer
+            && let Err(panicked) = writer.await
+        {
+            tracing::error!(error = %panicked, "the record of refused requests ended early");
         }
     }
 }

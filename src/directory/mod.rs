@@ -258,7 +258,9 @@ mod tests {
     /// A directory whose database nobody asks.
     fn nowhere() -> Directory {
         let options = url("postgres://localhost/x");
-        Directory { pool: PgPoolOptions::new().connect_lazy_with(options.clone()), unlimited: Arc::new(options), callers: Arc::default() }
+        let pool = PgPoolOptions::new().connect_lazy_with(options.clone());
+        let refusals = Arc::new(events::RefusalLog::start(pool.clone()));
+        Directory { pool, unlimited: Arc::new(options), callers: Arc::default(), refusals }
     }
 
     /// Runs a unit that fails so often with this code; returns the attempts and whether it succeeded.

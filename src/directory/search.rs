@@ -161,7 +161,11 @@ fn write_sort_keys(user: bool, path: AttrPath, statement: &mut Statement) {
     };
     let numeric = matches!(path.leaf().kind, Kind::Integer | Kind::Decimal);
     let uses = Uses { meta: path.attribute.name == "meta", memberships: Memberships::None };
-    statement.sql(if numeric { ", (coalesce(jsonb_path_query_first(" } else { ", null::numeric as sort_number, (coalesce(jsonb_path_query_first(" });
+    statement.sql(if numeric {
+        ", (coalesce(jsonb_path_query_first("
+    } else {
+        ", null::numeric as sort_number, (coalesce(jsonb_path_query_first("
+    });
     write_searchable(user, &uses, statement);
     statement.sql(", ").bind(primary).sql("::jsonpath), jsonb_path_query_first(");
     write_searchable(user, &uses, statement);

@@ -253,14 +253,7 @@ async fn insert(
     .fetch_one(connection)
     .await
     .map_err(|error| refusal(error, &projection.user_name))?;
-    Ok(Stored {
-        id,
-        version: saved.version,
-        document,
-        created_at: saved.created_at,
-        updated_at: saved.updated_at,
-        memberships: None,
-    })
+    Ok(Stored { id, version: saved.version, document, created_at: saved.created_at, updated_at: saved.updated_at, memberships: None })
 }
 
 async fn lock(connection: &mut PgConnection, origin: &Origin, id: Uuid) -> Result<Locked, Error> {

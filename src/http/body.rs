@@ -40,7 +40,10 @@ fn check_headers(headers: &HeaderMap, limit: usize) -> Result<(), ScimError> {
         let content_type = String::from_utf8_lossy(content_type.as_bytes());
         let essence = content_type.split(';').next().unwrap_or_default().trim();
         if !["application/scim+json", "application/json"].iter().any(|known| essence.eq_ignore_ascii_case(known)) {
-            return Err(ScimError::new(415, format!("Content-Type is {}; application/scim+json or application/json is expected", quote(essence))));
+            return Err(ScimError::new(
+                415,
+                format!("Content-Type is {}; application/scim+json or application/json is expected", quote(essence)),
+            ));
         }
     }
     let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());

@@ -49,7 +49,7 @@ impl IntoResponse for Failure {
             Self::Scim(error) => scim(error),
             Self::Directory(error) => {
                 let available = !matches!(error, directory::Error::Unavailable(_));
-                let cause = error.source().map(|source| chain(source)).unwrap_or_default();
+                let cause = error.source().map(chain).unwrap_or_default();
                 if available {
                     tracing::error!(cause, "a request failed");
                     return scim(ScimError::new(500, "the server could not do this; its log says why under this request's id"));
@@ -90,7 +90,9 @@ pub(super) async fn no_such_path(request: Request) -> Response {
     let other = version.filter(|version| *version != "v2" && is_version(version));
     scim(match other {
         Some(_) => ScimError::bad(crate::scim::ScimType::InvalidVers, "this server speaks SCIM version 2 only"),
-        None => ScimError::new(404, "there is nothing at this path; a base of this server is followed by Users, Groups, Schemas and the like"),
+        None => {
+            ScimError::new(404, "there is nothing at this path; a base of this server is followed by Users, Groups, Schemas and the like")
+        }
     })
 }
 

@@ -61,7 +61,9 @@ pub(super) async fn request(mut request: Request, next: Next) -> Response {
 /// A client's own id when it is harmless, else a new one.
 fn request_id(request: &Request) -> Arc<str> {
     let given = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|id| {
-        !id.is_empty() && id.len() <= REQUEST_ID_MAX_CHARS && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+        !id.is_empty()
+            && id.len() <= REQUEST_ID_MAX_CHARS
+            && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
     });
     given.map_or_else(|| Uuid::now_v7().to_string().into(), Into::into)
 }

@@ -115,7 +115,8 @@ fn one_spelling(mut request: Request) -> Request {
     if !path.contains("//") && !(path.len() > 1 && path.ends_with('/')) {
         return request;
     }
-    let mut clean: String = path.split('/').filter(|segment| !segment.is_empty()).fold(String::new(), |clean, segment| clean + "/" + segment);
+    let mut clean: String =
+        path.split('/').filter(|segment| !segment.is_empty()).fold(String::new(), |clean, segment| clean + "/" + segment);
     if clean.is_empty() {
         clean.push('/');
     }

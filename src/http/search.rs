@@ -47,8 +47,7 @@ async fn search(app: &App, mut call: Call, resource_type: &'static ResourceType,
     };
     let page = app.directory().search(call.tenant_id(), call.base(), &search).await?;
     let base = call.base();
-    let rendered: Vec<String> =
-        page.resources.iter().map(|stored| stored.resource(resource_type, base).render(&projection)).collect();
+    let rendered: Vec<String> = page.resources.iter().map(|stored| stored.resource(resource_type, base).render(&projection)).collect();
     Ok(answer::json(list_response(page.total, query.first(), &rendered)))
 }
 

@@ -285,7 +285,11 @@ fn check_schemas(resource_type: &ResourceType, value: Option<Value>, reader: &mu
         };
         let known = resource_type.schema.id.eq_ignore_ascii_case(uri) || resource_type.extension(uri).is_some();
         if !known && !quirks::onelogin_lists_unknown_schemas(uri, reader) {
-            return Err(ScimError::invalid_syntax(format!("schemas names {}, which is not a schema of {}", quote(uri), resource_type.name)));
+            return Err(ScimError::invalid_syntax(format!(
+                "schemas names {}, which is not a schema of {}",
+                quote(uri),
+                resource_type.name
+            )));
         }
         if !reader.is_lenient() && seen.iter().any(|other: &&str| other.eq_ignore_ascii_case(uri)) {
             return Err(ScimError::invalid_syntax(format!("schemas names {} twice", quote(uri))));
@@ -340,7 +344,10 @@ fn read_member_ids(value: Value, reader: &mut Reader, no_id: &dyn Fn(&str) -> Re
         one => match quirks::onelogin_sends_one_value_for_a_list(one, "members", reader) {
             Ok(values) => values,
             Err(value) => {
-                return Err(ScimError::invalid_value(format!("members is {}; an array of objects with value is expected", quote_json(&value))));
+                return Err(ScimError::invalid_value(format!(
+                    "members is {}; an array of objects with value is expected",
+                    quote_json(&value)
+                )));
             }
         },
     };

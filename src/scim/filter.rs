@@ -368,10 +368,10 @@ impl<'a, 'r> Parser<'a, 'r> {
     fn resource_target(&self, name: &str, start: usize) -> Result<Target, ScimError> {
         match self.resource_type.resolve(name) {
             Name::Attribute(path) => self.allowed(path.leaf(), Some(path), name, start).map(|()| Target::Resource(path)),
-            Name::Core | Name::Extension(_) => Err(self.fault(start, &format!("{} is a schema; one of its attributes is expected", quote(name)))),
-            Name::Unknown(_) => {
-                Err(self.fault(start, &format!("{} is not an attribute of {}", quote(name), self.resource_type.name)))
+            Name::Core | Name::Extension(_) => {
+                Err(self.fault(start, &format!("{} is a schema; one of its attributes is expected", quote(name))))
             }
+            Name::Unknown(_) => Err(self.fault(start, &format!("{} is not an attribute of {}", quote(name), self.resource_type.name))),
         }
     }
 
@@ -410,7 +410,9 @@ impl<'a, 'r> Parser<'a, 'r> {
             return Ok(Filter::Present(target));
         }
         let Some((_, operator)) = Operator::ALL.iter().find(|(keyword, _)| word.eq_ignore_ascii_case(keyword)) else {
-            return Err(self.fault(start, &format!("{} is not an operator; eq, ne, co, sw, ew, gt, ge, lt, le or pr is expected", quote(word))));
+            return Err(
+                self.fault(start, &format!("{} is not an operator; eq, ne, co, sw, ew, gt, ge, lt, le or pr is expected", quote(word)))
+            );
         };
         self.skip_space();
         let literal_start = self.at;
@@ -452,10 +454,10 @@ impl<'a, 'r> Parser<'a, 'r> {
             }
             _ => return refuse(self, "the literal is of another type"),
         };
-        if let (Literal::Text(text), true) = (&literal, operator.is_substring()) {
-            if text.folded.len() > text::KEY_MAX_BYTES {
-                return refuse(self, &format!("a text to search for is at most {} bytes long", text::KEY_MAX_BYTES));
-            }
+        if let (Literal::Text(text), true) = (&literal, operator.is_substring())
+            && text.folded.len() > text::KEY_MAX_BYTES
+        {
+            return refuse(self, &format!("a text to search for is at most {} bytes long", text::KEY_MAX_BYTES));
         }
         Ok(Filter::Compare(target, operator, literal))
     }

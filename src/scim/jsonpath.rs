@@ -169,12 +169,18 @@ mod tests {
     fn every_shape_of_the_grammar_compiles() {
         for (filter, path) in [
             (r#"userName eq "Jon""#, r#"$."username" == "jon""#),
-            (r#"emails[type eq "work" and value sw "A"]"#, r#"exists($."emails"[*] ? ((@."type" == "work" && @."value" starts with "a")))"#),
+            (
+                r#"emails[type eq "work" and value sw "A"]"#,
+                r#"exists($."emails"[*] ? ((@."type" == "work" && @."value" starts with "a")))"#,
+            ),
             ("not (title pr)", r#"!(exists($."title" ? (@ != "")))"#),
             (r#"title ne "x""#, r#"($."title" != "x" || !exists($."title"))"#),
             (r#"title co "a.b*""#, r#"$."title" like_regex "a.b*" flag "q""#),
             (r#"title ew "a.b""#, r#"$."title" like_regex "a\\.b$""#),
-            ("active eq true and title pr or nickName pr", r#"(($."active" == true && exists($."title" ? (@ != ""))) || exists($."nickname" ? (@ != "")))"#),
+            (
+                "active eq true and title pr or nickName pr",
+                r#"(($."active" == true && exists($."title" ? (@ != ""))) || exists($."nickname" ? (@ != "")))"#,
+            ),
             (
                 "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department eq \"Sales\"",
                 r#"$."urn:ietf:params:scim:schemas:extension:enterprise:2.0:user"."department" == "sales""#,

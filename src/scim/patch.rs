@@ -146,7 +146,10 @@ impl Patch {
         reader: &mut Reader,
     ) -> Result<(), ScimError> {
         let Value::Object(object) = value else {
-            return Err(ScimError::invalid_value(format!("value is {}; without a path an object of attributes is expected", quote_json(&value))));
+            return Err(ScimError::invalid_value(format!(
+                "value is {}; without a path an object of attributes is expected",
+                quote_json(&value)
+            )));
         };
         for (key, value) in object {
             let name = format!("{prefix}{key}");
@@ -312,7 +315,8 @@ impl Patch {
         let mut merged: Vec<MembersChange> = Vec::new();
         for change in std::mem::take(&mut self.members) {
             match (merged.last_mut(), change) {
-                (Some(MembersChange::Add(ids)), MembersChange::Add(more)) | (Some(MembersChange::Remove(ids)), MembersChange::Remove(more)) => {
+                (Some(MembersChange::Add(ids)), MembersChange::Add(more))
+                | (Some(MembersChange::Remove(ids)), MembersChange::Remove(more)) => {
                     ids.extend(more);
                 }
                 (_, change) => merged.push(change),

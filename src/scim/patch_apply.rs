@@ -69,10 +69,11 @@ impl Patch {
             return;
         }
         let ours = quirks::default_display_name(before.as_map());
-        if ours.is_some() && ours.as_deref() == before.text("displayName") {
-            if let Some(name) = quirks::default_display_name(after) {
-                after.insert("displayName".into(), name.into());
-            }
+        if ours.is_some()
+            && ours.as_deref() == before.text("displayName")
+            && let Some(name) = quirks::default_display_name(after)
+        {
+            after.insert("displayName".into(), name.into());
         }
     }
 }
@@ -152,10 +153,10 @@ fn is_same_value(attribute: &'static Attribute, old: &Value, new: &Value) -> boo
 fn keep_primary(values: &mut [Value], keep: Option<usize>) {
     let Some(keep) = keep else { return };
     for (index, value) in values.iter_mut().enumerate() {
-        if index != keep {
-            if let Some(primary) = value.get_mut("primary") {
-                *primary = Value::Bool(false);
-            }
+        if index != keep
+            && let Some(primary) = value.get_mut("primary")
+        {
+            *primary = Value::Bool(false);
         }
     }
 }
@@ -251,9 +252,11 @@ fn remove(map: &mut Map<String, Value>, place: &Place, listed: Option<&[Value]>,
             let mut values = taken_array(holder, attribute);
             let selected = values.iter().any(|value| filter.matches_element(value));
             match sub {
-                Some(sub) => values.iter_mut().filter(|value| filter.matches_element(value)).filter_map(Value::as_object_mut).for_each(|object| {
-                    object.shift_remove(sub.name);
-                }),
+                Some(sub) => {
+                    values.iter_mut().filter(|value| filter.matches_element(value)).filter_map(Value::as_object_mut).for_each(|object| {
+                        object.shift_remove(sub.name);
+                    })
+                }
                 None => values.retain(|value| !filter.matches_element(value)),
             }
             put_back_array(holder, attribute, values);
@@ -316,10 +319,10 @@ fn holder<'m>(map: &'m mut Map<String, Value>, place: &Place) -> &'m mut Map<Str
 }
 
 fn drop_empty_extension(map: &mut Map<String, Value>, place: &Place) {
-    if let Some(schema) = place.path.extension {
-        if map.get(schema.id).and_then(Value::as_object).is_some_and(Map::is_empty) {
-            map.shift_remove(schema.id);
-        }
+    if let Some(schema) = place.path.extension
+        && map.get(schema.id).and_then(Value::as_object).is_some_and(Map::is_empty)
+    {
+        map.shift_remove(schema.id);
     }
 }
 
@@ -348,7 +351,8 @@ fn taken_array(holder: &mut Map<String, Value>, attribute: &Attribute) -> Vec<Va
 fn put_back_array(holder: &mut Map<String, Value>, attribute: &Attribute, mut values: Vec<Value>) {
     if attribute.kind == Kind::Complex {
         // What has lost its value is no value any more: an address without its parts, an e-mail without its address.
-        values.retain(|value| value.as_object().is_some_and(|object| object.keys().any(|name| !matches!(name.as_str(), "type" | "primary"))));
+        values
+            .retain(|value| value.as_object().is_some_and(|object| object.keys().any(|name| !matches!(name.as_str(), "type" | "primary"))));
     }
     if values.is_empty() {
         holder.shift_remove(attribute.name);

@@ -86,7 +86,8 @@ fn check_name(name: &str, text: &str) -> Result<(), ScimError> {
         Some((urn, local)) => (Some(urn), local),
         None => (None, name),
     };
-    let is_urn = urn.is_none_or(|urn| !urn.is_empty() && urn.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '"' | '[' | ']' | '(' | ')')));
+    let is_urn =
+        urn.is_none_or(|urn| !urn.is_empty() && urn.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '"' | '[' | ']' | '(' | ')')));
     let mut parts = local.split('.');
     // A version such as `2.0` may stand in a URN that ends with it.
     let well_formed = urn.is_some() || (parts.clone().count() <= 2 && parts.all(is_attribute_name));

@@ -91,7 +91,10 @@ impl Query {
                     "" | "ascending" => false,
                     "descending" => true,
                     _ => {
-                        return Err(ScimError::invalid_value(format!("sortOrder is {}; ascending or descending is expected", quote(&order))));
+                        return Err(ScimError::invalid_value(format!(
+                            "sortOrder is {}; ascending or descending is expected",
+                            quote(&order)
+                        )));
                     }
                 };
                 Ok(())

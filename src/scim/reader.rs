@@ -114,10 +114,10 @@ impl Reader {
             if places.is_null() {
                 *places = json!([]);
             }
-            if let Value::Array(places) = places {
-                if !places.iter().any(|place| place == &note.at) {
-                    places.push(note.at.as_str().into());
-                }
+            if let Value::Array(places) = places
+                && !places.iter().any(|place| place == &note.at)
+            {
+                places.push(note.at.as_str().into());
             }
         }
         if self.omitted > 0 {

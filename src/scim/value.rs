@@ -52,10 +52,10 @@ pub fn read_singular(attribute: &'static Attribute, value: Value, at: &str, read
     if value.is_null() || matches!(&value, Value::Array(values) if values.is_empty()) {
         return Ok(None);
     }
-    if let Value::String(text) = &value {
-        if quirks::entra_clears_with_an_empty_string(text, at, reader) {
-            return Ok(None);
-        }
+    if let Value::String(text) = &value
+        && quirks::entra_clears_with_an_empty_string(text, at, reader)
+    {
+        return Ok(None);
     }
     match attribute.kind {
         Kind::Complex => read_complex(attribute, value, at, reader),
@@ -167,5 +167,5 @@ fn is_base64(text: &str) -> bool {
             _ => return false,
         }
     }
-    padding <= 2 && digits % 4 != 1 && (padding == 0 || (digits + padding) % 4 == 0)
+    padding <= 2 && digits % 4 != 1 && (padding == 0 || (digits + padding).is_multiple_of(4))
 }

@@ -80,7 +80,10 @@ impl Resource<'_> {
         let mut map: Map<String, Value> = serde_json::from_str(self.document).expect("a stored document is a JSON object");
         map.insert("id".into(), self.meta.id.to_string().into());
         if let Some(memberships) = self.memberships.filter(|memberships| *memberships != "[]") {
-            map.insert(memberships_name(self.meta.resource_type).into(), serde_json::from_str(memberships).expect("memberships are written by the database"));
+            map.insert(
+                memberships_name(self.meta.resource_type).into(),
+                serde_json::from_str(memberships).expect("memberships are written by the database"),
+            );
         }
         map.insert("meta".into(), self.meta.to_json());
         Value::Object(projection.of(self.meta.resource_type, map)).to_string()
@@ -203,10 +206,10 @@ impl Projection {
                 if !inner.is_empty() {
                     shown.insert(schema.id.into(), Value::Object(inner));
                 }
-            } else if let Some(attribute) = resource_type.core_attribute(&name) {
-                if let Some(value) = self.of_value(None, attribute, value) {
-                    shown.insert(name, value);
-                }
+            } else if let Some(attribute) = resource_type.core_attribute(&name)
+                && let Some(value) = self.of_value(None, attribute, value)
+            {
+                shown.insert(name, value);
             }
         }
         shown
@@ -223,13 +226,13 @@ impl Projection {
             Some(only) => match selected(only, extension, attribute) {
                 Selected::Nothing => return None,
                 Selected::Everything => value,
-                Selected::Subs(names) => keep_subs(value, &|name| names.iter().any(|kept| *kept == name))?,
+                Selected::Subs(names) => keep_subs(value, &|name| names.contains(&name))?,
             },
         };
         match selected(&self.except, extension, attribute) {
             Selected::Nothing => Some(value),
             Selected::Everything => None,
-            Selected::Subs(names) => keep_subs(value, &|name| !names.iter().any(|gone| *gone == name)),
+            Selected::Subs(names) => keep_subs(value, &|name| !names.contains(&name)),
         }
     }
 }

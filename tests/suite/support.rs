@@ -1,7 +1,8 @@
 //! Where the tests' database comes from. One database is shared; tests isolate themselves by tenant.
 
-use std::{str::FromStr, sync::atomic::AtomicU32, time::Duration};
+use std::{fs::Permissions, os::unix::fs::PermissionsExt as _, str::FromStr, sync::atomic::AtomicU32, time::Duration};
 
+use frontdesk::cluster::{Cluster, Mode};
 use frontdesk::directory::{Connection, Directory, PoolSettings, Profile, Provider, Tenant};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, postgres::PgConnectOptions};
 use tokio::sync::OnceCell;
@@ -19,17 +20,37 @@ pub(crate) fn settings() -> PoolSettings {
     }
 }
 
-/// The shared database, with the schema applied.
-pub(crate) async fn url() -> &'static str {
+/// The shared database, with the schema applied: `DATABASE_URL`, else a private cluster in a temporary directory that stops
+/// with the tests.
+pub async fn url() -> &'static str {
     static URL: OnceCell<String> = OnceCell::const_new();
     URL.get_or_init(|| async {
-        let url = std::env::var("TEST_DATABASE_URL").expect("TEST_DATABASE_URL names a PostgreSQL database for the tests");
+        let url = match std::env::var("DATABASE_URL") {
+            Ok(url) => url,
+            Err(_) => private_cluster().await,
+        };
         let directory = Directory::open(&url, &settings()).await.expect("the tests' database can be reached");
         directory.migrate().await.expect("the migrations apply");
         directory.close().await;
         url
     })
     .await
+}
+
+/// The cluster that a server without a database would start, with more connections for the tests' many pools.
+async fn private_cluster() -> String {
+    static CLUSTER: OnceCell<(Cluster, tempfile::TempDir)> = OnceCell::const_new();
+    let (cluster, _) = CLUSTER
+        .get_or_init(|| async {
+            let data =
+                tempfile::Builder::new().permissions(Permissions::from_mode(0o711)).tempdir().expect("a temporary directory can be made");
+            let settings = [("max_connections", "400"), ("fsync", "off")];
+            let mut cluster = Cluster::open_with(data.path(), Mode::Serve, &settings).await.expect("PostgreSQL is installed");
+            cluster.stop_with_this_process().expect("a watcher can be started");
+            (cluster, data)
+        })
+        .await;
+    cluster.url()
 }
 
 /// The directory on the shared database. Each test gets connections of its own: a connection belongs to the runtime that made
