@@ -2,8 +2,8 @@
 //! The documented file *is* the defaults and the list of what exists; here are the types, the limits and the sentences for an
 //! administrator who got one wrong. Not here: command-line arguments, and the settings of a tenant.
 
+use crate::scim::secret::Secret;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -55,24 +55,6 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-}
-
-/// A text that `Debug` does not print.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The text, for the one place that needs it.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(hidden)")
-    }
 }
 
 /// The section `[database]`.
@@ -428,7 +410,7 @@ fn public_url(text: &str) -> Option<String> {
 }
 
 fn database_url(text: &str) -> Option<Secret> {
-    ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme)).then(|| Secret(text.to_owned()))
+    ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme)).then(|| Secret::new(text))
 }
 
 fn log_directives(text: &str) -> Option<String> {

@@ -15,6 +15,7 @@ mod groups;
 mod health;
 mod members;
 mod memberships;
+mod passwords;
 mod resource;
 mod search;
 mod tenants;

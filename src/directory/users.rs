@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::events::{Kind, with_notes};
 use super::memberships::groups_of_user;
+use super::passwords::PasswordChange;
 use super::resource::Locked;
 use super::{Caller, Directory, Error, Origin, Stored, constraint};
 use crate::scim::catalog::USER;
@@ -76,13 +77,14 @@ impl Directory {
         let id = Uuid::now_v7();
         let projection = Projection::of(&origin.caller, id, &reading.document, &reading.unmapped)?;
         let change = with_notes(json!({ "active": projection.active, "employee": filled(&projection.employee) }), &notes);
-        let work = Arc::new((origin.clone(), reading, projection, change));
+        let password = PasswordChange::of(&origin.caller, reading.password.as_ref().map(Some)).await?;
+        let work = Arc::new((origin.clone(), reading, projection, password, change));
         self.unit(move |pool| {
             let work = Arc::clone(&work);
             async move {
-                let (origin, reading, projection, change) = &*work;
+                let (origin, reading, projection, password, change) = &*work;
                 let mut connection = pool.acquire().await?;
-                insert(&mut connection, origin, id, reading, projection, change).await
+                insert(&mut connection, origin, id, reading, projection, password, change).await
             }
         })
         .await
@@ -123,15 +125,17 @@ impl Directory {
         if_match: Option<Condition>,
         notes: Value,
     ) -> Result<Stored, Error> {
-        let work = Arc::new((origin.clone(), reading, if_match, notes));
+        let password = PasswordChange::of(&origin.caller, reading.password.as_ref().map(Some)).await?;
+        let work = Arc::new((origin.clone(), reading, password, if_match, notes));
         self.unit(move |pool| {
             let work = Arc::clone(&work);
             async move {
-                let (origin, reading, if_match, notes) = &*work;
+                let (origin, reading, password, if_match, notes) = &*work;
                 let mut transaction = pool.begin().await?;
                 let locked = lock(&mut transaction, origin, id).await?;
                 check_if_match(if_match.as_ref(), locked.version)?;
-                let stored = save(&mut transaction, origin, id, locked, &reading.document, &reading.unmapped, notes).await?;
+                let next = Next { document: &reading.document, unmapped: &reading.unmapped, password };
+                let stored = save(&mut transaction, origin, id, locked, next, notes).await?;
                 transaction.commit().await?;
                 Ok(stored)
             }
@@ -151,18 +155,19 @@ impl Directory {
         if_match: Option<Condition>,
         reader: Reader,
     ) -> Result<Stored, Error> {
-        let work = Arc::new((origin.clone(), patch, if_match, reader));
+        let password = PasswordChange::of(&origin.caller, patch.password.as_ref().map(Option::as_ref)).await?;
+        let work = Arc::new((origin.clone(), patch, password, if_match, reader));
         self.unit(move |pool| {
             let work = Arc::clone(&work);
             async move {
-                let (origin, patch, if_match, reader) = &*work;
+                let (origin, patch, password, if_match, reader) = &*work;
                 let mut reader = reader.clone();
                 let mut transaction = pool.begin().await?;
                 let locked = lock(&mut transaction, origin, id).await?;
                 check_if_match(if_match.as_ref(), locked.version)?;
                 let patched = patch.apply(&USER, &locked.document()?, &locked.unmapped, &mut reader)?;
-                let notes = reader.notes_json();
-                let stored = save(&mut transaction, origin, id, locked, &patched.document, &patched.unmapped, &notes).await?;
+                let next = Next { document: &patched.document, unmapped: &patched.unmapped, password };
+                let stored = save(&mut transaction, origin, id, locked, next, &reader.notes_json()).await?;
                 transaction.commit().await?;
                 Ok(stored)
             }
@@ -203,6 +208,7 @@ async fn insert(
     id: Uuid,
     reading: &Reading,
     projection: &Projection,
+    password: &PasswordChange,
     change: &Value,
 ) -> Result<Stored, Error> {
     let document = reading.document.to_text();
@@ -211,8 +217,8 @@ async fn insert(
         "with saved as (
              insert into users (tenant_id, id, document, folded, unmapped, user_name, user_name_key, display_name, external_id, active,
                  first_name, last_name, name, title, email, phone, location, cost_center, employment_type, department_name, team_name,
-                 manager_id, custom, missing, created_at, updated_at)
-             values ($1, $2, $3::json, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
+                 manager_id, custom, missing, password_hash, created_at, updated_at)
+             values ($1, $2, $3::json, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $30,
                  date_trunc('milliseconds', now()), date_trunc('milliseconds', now()))
              returning version, created_at, updated_at
          ), recorded as (
@@ -250,6 +256,7 @@ async fn insert(
     .bind(&*origin.request_id)
     .bind(Kind::UserCreate.name())
     .bind(change)
+    .bind(password.hash())
     .fetch_one(connection)
     .await
     .map_err(|error| refusal(error, &projection.user_name))?;
@@ -270,32 +277,41 @@ async fn lock(connection: &mut PgConnection, origin: &Origin, id: Uuid) -> Resul
     locked.ok_or_else(|| ScimError::not_found("User", &id.to_string()).into())
 }
 
-/// Writes a user that is locked, when the document or what is kept aside differs from what is stored.
+/// What a user is to become.
+struct Next<'a> {
+    document: &'a Document,
+    unmapped: &'a Map<String, Value>,
+    password: &'a PasswordChange,
+}
+
+/// Writes a user that is locked, when the document, the password or what is kept aside differs from what is stored.
 async fn save(
     connection: &mut PgConnection,
     origin: &Origin,
     id: Uuid,
     locked: Locked,
-    document: &Document,
-    unmapped: &Map<String, Value>,
+    next: Next<'_>,
     notes: &Value,
 ) -> Result<Stored, Error> {
     let before = locked.document()?;
-    let attributes = before.changed_attributes(document);
-    if attributes.is_empty() && *unmapped == locked.unmapped.0 {
+    let mut attributes = before.changed_attributes(next.document);
+    // What is kept aside and the password are not part of the resource as it is shown: they leave its version alone.
+    let bump = i64::from(!attributes.is_empty());
+    if next.password.is_change() {
+        attributes.push("password".into());
+    }
+    if attributes.is_empty() && *next.unmapped == locked.unmapped.0 {
         return Ok(locked.unchanged(id));
     }
-    let projection = Projection::of(&origin.caller, id, document, unmapped)?;
+    let projection = Projection::of(&origin.caller, id, next.document, next.unmapped)?;
     let fields = employee_of(&origin.caller, &before, &locked.unmapped).changed_fields(&projection.employee);
     let mut change = json!({ "attributes": attributes, "employee": fields });
     if before.is_active() != projection.active {
         change["active"] = projection.active.into();
     }
     let kind = if before.is_active() && !projection.active { Kind::UserDeprovision } else { Kind::UserUpdate };
-    // What is kept aside is not part of the resource: it changes the employee, not the version.
-    let bump = i64::from(!attributes.is_empty());
-    let text = document.to_text();
-    let saved = update(connection, origin, id, &text, unmapped, &projection, bump, kind, &with_notes(change, notes)).await?;
+    let text = next.document.to_text();
+    let saved = update(connection, origin, id, &next, &text, &projection, bump, kind, &with_notes(change, notes)).await?;
     Ok(Stored {
         id,
         version: saved.version,
@@ -311,8 +327,8 @@ async fn update(
     connection: &mut PgConnection,
     origin: &Origin,
     id: Uuid,
+    next: &Next<'_>,
     document: &str,
-    unmapped: &Map<String, Value>,
     projection: &Projection,
     bump: i64,
     kind: Kind,
@@ -324,7 +340,7 @@ async fn update(
              update users set document = $3::json, folded = $4, unmapped = $5, user_name = $6, user_name_key = $7, display_name = $8,
                  external_id = $9, active = $10, first_name = $11, last_name = $12, name = $13, title = $14, email = $15, phone = $16,
                  location = $17, cost_center = $18, employment_type = $19, department_name = $20, team_name = $21, manager_id = $22,
-                 custom = $23, missing = $24, version = version + $30,
+                 custom = $23, missing = $24, password_hash = case when $31 then $32 else password_hash end, version = version + $30,
                  updated_at = case when $30 = 0 then updated_at
                      else greatest(date_trunc('milliseconds', clock_timestamp()), updated_at + interval '1 millisecond') end
              where tenant_id = $1 and id = $2
@@ -339,7 +355,7 @@ async fn update(
     .bind(id)
     .bind(document)
     .bind(&projection.folded)
-    .bind(Json(unmapped))
+    .bind(Json(next.unmapped))
     .bind(&projection.user_name)
     .bind(&projection.user_name_key)
     .bind(&projection.display_name)
@@ -365,6 +381,8 @@ async fn update(
     .bind(kind.name())
     .bind(change)
     .bind(bump)
+    .bind(next.password.is_change())
+    .bind(next.password.hash())
     .fetch_one(connection)
     .await
     .map_err(|error| refusal(error, &projection.user_name))

@@ -46,7 +46,7 @@ pub(super) async fn request(mut request: Request, next: Next) -> Response {
             %method,
             route = route.as_ref().map_or("-", |route| route.0.as_str()),
             status = response.status().as_u16(),
-            duration_ms = started.elapsed().as_secs_f64() * 1e3,
+            duration_ms = (started.elapsed().as_secs_f64() * 1e6).round() / 1e3,
             tenant.slug = caller.as_ref().map(|caller| caller.0.tenant_slug.as_str()),
             connection.name = caller.as_ref().map(|caller| caller.0.connection_name.as_str()),
             "answered"

@@ -15,6 +15,7 @@ use crate::scim::error::{ScimError, quote, quote_json};
 use crate::scim::quirks;
 use crate::scim::reader::Reader;
 use crate::scim::schema::{Attribute, Kind, Mutability, ResourceType, Returned};
+use crate::scim::secret::Secret;
 use crate::scim::text::{self, KEY_MAX_BYTES, LONG_VALUE_MAX_CHARS, TEXT_MAX_CHARS};
 use crate::scim::value::read_value;
 
@@ -35,7 +36,7 @@ pub struct Reading {
     /// The members of a group; `None` when the body does not speak of them.
     pub members: Option<Vec<Uuid>>,
     /// The password of a user.
-    pub password: Option<String>,
+    pub password: Option<Secret>,
 }
 
 impl Document {
@@ -302,7 +303,7 @@ fn check_schemas(resource_type: &ResourceType, value: Option<Value>, reader: &mu
     Ok(())
 }
 
-fn read_password(resource_type: &ResourceType, body: &mut Map<String, Value>, reader: &mut Reader) -> Result<Option<String>, ScimError> {
+fn read_password(resource_type: &ResourceType, body: &mut Map<String, Value>, reader: &mut Reader) -> Result<Option<Secret>, ScimError> {
     let Some(attribute) = resource_type.core_attribute("password") else { return Ok(None) };
     let Some(value) = crate::scim::json::take(body, attribute.name) else { return Ok(None) };
     match value {
@@ -311,7 +312,7 @@ fn read_password(resource_type: &ResourceType, body: &mut Map<String, Value>, re
         Value::String(text) if text.chars().count() > TEXT_MAX_CHARS => {
             Err(ScimError::invalid_value(format!("password is longer than {TEXT_MAX_CHARS} characters")))
         }
-        Value::String(text) => Ok(Some(text)),
+        Value::String(text) => Ok(Some(Secret::new(text))),
         // The value is not quoted: it may be a secret of the wrong type.
         _ => Err(ScimError::invalid_value("password is not a string")),
     }

@@ -16,6 +16,7 @@ pub mod query;
 pub mod quirks;
 pub mod reader;
 pub mod schema;
+pub mod secret;
 pub mod text;
 pub mod value;
 pub mod view;

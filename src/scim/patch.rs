@@ -14,6 +14,7 @@ use crate::scim::path::{Path, Place};
 use crate::scim::quirks;
 use crate::scim::reader::Reader;
 use crate::scim::schema::{Attribute, Kind, Mutability, ResourceType, Returned, Schema};
+use crate::scim::secret::Secret;
 use crate::scim::value::{read_parts, read_singular, read_value};
 
 /// A change of a group's members, as one set operation.
@@ -38,7 +39,7 @@ pub struct Patch {
     /// What happens to a group's members, in order.
     pub members: Vec<MembersChange>,
     /// A new password; `Some(None)` unassigns it.
-    pub password: Option<Option<String>>,
+    pub password: Option<Option<Secret>>,
 }
 
 /// How a value is set.
@@ -269,7 +270,7 @@ impl Patch {
     fn read_password(&mut self, value: Value) -> Result<(), ScimError> {
         self.password = match value {
             Value::Null => Some(None),
-            Value::String(text) if text.chars().count() <= crate::scim::text::TEXT_MAX_CHARS => Some(Some(text)),
+            Value::String(text) if text.chars().count() <= crate::scim::text::TEXT_MAX_CHARS => Some(Some(Secret::new(text))),
             // The value is not quoted: it may be a secret.
             _ => return Err(ScimError::invalid_value("password is not a string, or is too long")),
         };
