@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::events::{Kind, with_notes};
 use super::members::{self, Difference};
-use super::memberships::members_of_group;
+use super::memberships::{members_of_group, members_of_small_group};
 use super::resource::Locked;
 use super::{Directory, Error, Origin, Stored, constraint};
 use crate::scim::ScimError;
@@ -21,6 +21,38 @@ use crate::scim::error::quote;
 use crate::scim::etag::{Condition, check_if_match};
 use crate::scim::patch::{MembersChange, Patch};
 use crate::scim::reader::Reader;
+
+/// Members read in one statement while a large group is sent: about 1 MB.
+const MEMBERS_PAGE: i64 = 5_000;
+
+/// A place in the list of a group's members: behind this user, or behind this group. The nil UUID is before all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MembersPlace {
+    /// Among the users, who come first.
+    Users(Uuid),
+    /// Among the groups.
+    Groups(Uuid),
+}
+
+/// How much of a group's members a use case gives back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Members {
+    /// Nothing.
+    Hidden,
+    /// All of them, unless they are more than a page: then they are left to [`Directory::members_page`].
+    Paged,
+    /// All of them.
+    All,
+}
+
+/// Some of a group's members.
+#[derive(Debug, Clone)]
+pub struct MembersPage {
+    /// Each as a JSON object.
+    pub members: Vec<String>,
+    /// Where the next page begins.
+    pub next: Option<MembersPlace>,
+}
 
 /// The columns of a group that are derived from the document.
 struct Projection {
@@ -51,7 +83,7 @@ impl Directory {
     ///
     /// # Errors
     /// 409 `uniqueness` when the name is taken, 400 `invalidValue` when a member is not in the tenant; then nothing is written.
-    pub async fn create_group(&self, origin: &Origin, reading: Reading, with_members: bool, notes: Value) -> Result<Stored, Error> {
+    pub async fn create_group(&self, origin: &Origin, reading: Reading, members: Members, notes: Value) -> Result<Stored, Error> {
         let id = Uuid::now_v7();
         let projection = Projection::of(origin, id, &reading.document)?;
         let work = Arc::new((origin.clone(), reading, projection, notes));
@@ -60,17 +92,19 @@ impl Directory {
             async move {
                 let (origin, reading, projection, notes) = &*work;
                 let ids = reading.members.clone().unwrap_or_default();
-                let change = with_notes(json!({ "members": Difference { added: ids.clone(), removed: vec![] }.to_json() }), notes);
+                let change = with_notes(
+                    json!({ "members": Difference { added: ids.iter().copied().collect(), ..Difference::default() }.to_json() }),
+                    notes,
+                );
                 if ids.is_empty() {
                     let mut connection = pool.acquire().await?;
-                    return insert(&mut connection, origin, id, reading, projection, &change).await;
+                    let stored = insert(&mut connection, origin, id, reading, projection, &change).await?;
+                    return Ok(Stored { memberships: Some("[]".into()), ..stored });
                 }
                 let mut transaction = pool.begin().await?;
                 let mut stored = insert(&mut transaction, origin, id, reading, projection, &change).await?;
                 members::apply(&mut transaction, origin.tenant_id(), id, &[MembersChange::Add(ids)]).await?;
-                if with_members {
-                    stored.memberships = members_json(&mut transaction, origin, id).await?;
-                }
+                stored.memberships = members_json(&mut transaction, origin, id, members).await?;
                 transaction.commit().await?;
                 Ok(stored)
             }
@@ -78,27 +112,68 @@ impl Directory {
         .await
     }
 
-    /// The group with this id; `members` only when they are wanted.
+    /// The group with this id; `members` only when they are wanted and not more than a page. Those of a larger group are read with
+    /// [`Directory::members_page`].
     ///
     /// # Errors
     /// Only the database's.
-    pub async fn group(&self, tenant_id: Uuid, id: Uuid, base: &str, with_members: bool) -> Result<Option<Stored>, Error> {
-        let query = if with_members {
-            sqlx::query_as::<_, Stored>(concat!(
+    pub async fn group(&self, tenant_id: Uuid, id: Uuid, base: &str, members: Members) -> Result<Option<Stored>, Error> {
+        let query = match members {
+            Members::Paged => sqlx::query_as::<_, Stored>(concat!(
+                "select g.id, g.version, g.document::text as document, g.created_at, g.updated_at, ",
+                members_of_small_group!(),
+                " as memberships from groups g where g.tenant_id = $1 and g.id = $3"
+            )),
+            Members::All => sqlx::query_as(concat!(
                 "select g.id, g.version, g.document::text as document, g.created_at, g.updated_at, ",
                 members_of_group!(),
                 " as memberships from groups g where g.tenant_id = $1 and g.id = $3"
-            ))
-            .bind(tenant_id)
-            .bind(base)
-        } else {
-            sqlx::query_as::<_, Stored>(
+            )),
+            Members::Hidden => sqlx::query_as(
                 "select g.id, g.version, g.document::text as document, g.created_at, g.updated_at, null as memberships
-                 from groups g where g.tenant_id = $1 and g.id = $2",
-            )
-            .bind(tenant_id)
+                 from groups g where g.tenant_id = $1 and $2::text is not null and g.id = $3",
+            ),
         };
-        Ok(query.bind(id).fetch_optional(&self.pool).await?)
+        Ok(query.bind(tenant_id).bind(base).bind(id).fetch_optional(&self.pool).await?)
+    }
+
+    /// The members of a group behind a place, as JSON objects, in the order in which [`Directory::group`] lists them. A page is
+    /// one statement: no connection waits for the client between two pages.
+    ///
+    /// # Errors
+    /// Only the database's.
+    pub async fn members_page(&self, tenant_id: Uuid, group_id: Uuid, base: &str, place: MembersPlace) -> Result<MembersPage, Error> {
+        let (query, after) = match place {
+            MembersPlace::Users(after) => (
+                sqlx::query_as::<_, (Uuid, String)>(
+                    "select n.id, '{\"value\":\"' || n.id || '\",\"$ref\":\"' || $2 || '/Users/' || n.id
+                         || '\",\"display\":' || to_json(n.display_name) || ',\"type\":\"User\"}'
+                     from members m join users n on n.tenant_id = $1 and n.id = m.user_id
+                     where m.tenant_id = $1 and m.group_id = $3 and m.user_id > $4
+                     order by m.user_id limit $5",
+                ),
+                after,
+            ),
+            MembersPlace::Groups(after) => (
+                sqlx::query_as(
+                    "select h.id, '{\"value\":\"' || h.id || '\",\"$ref\":\"' || $2 || '/Groups/' || h.id
+                         || '\",\"display\":' || to_json(h.display_name) || ',\"type\":\"Group\"}'
+                     from subgroups s join groups h on h.tenant_id = $1 and h.id = s.child_id
+                     where s.tenant_id = $1 and s.group_id = $3 and s.child_id > $4
+                     order by s.child_id limit $5",
+                ),
+                after,
+            ),
+        };
+        let rows = query.bind(tenant_id).bind(base).bind(group_id).bind(after).bind(MEMBERS_PAGE).fetch_all(&self.pool).await?;
+        let full = i64::try_from(rows.len()).unwrap_or(i64::MAX) >= MEMBERS_PAGE;
+        let next = match (place, rows.last().filter(|_| full)) {
+            (MembersPlace::Users(_), Some((id, _))) => Some(MembersPlace::Users(*id)),
+            (MembersPlace::Groups(_), Some((id, _))) => Some(MembersPlace::Groups(*id)),
+            (MembersPlace::Users(_), None) => Some(MembersPlace::Groups(Uuid::nil())),
+            (MembersPlace::Groups(_), None) => None,
+        };
+        Ok(MembersPage { members: rows.into_iter().map(|(_, member)| member).collect(), next })
     }
 
     /// Replaces a group (RFC 7644 §3.5.1). A body without `members` leaves them: JumpCloud renames with a minimal body, and an
@@ -112,7 +187,7 @@ impl Directory {
         id: Uuid,
         reading: Reading,
         if_match: Option<Condition>,
-        with_members: bool,
+        members: Members,
         notes: Value,
     ) -> Result<Stored, Error> {
         let work = Arc::new((origin.clone(), reading, if_match, notes));
@@ -126,9 +201,7 @@ impl Directory {
                 let changes: Vec<MembersChange> = reading.members.clone().map(MembersChange::Replace).into_iter().collect();
                 let next = Next { document: &reading.document, unmapped: &reading.unmapped, members: &changes };
                 let mut stored = save(&mut transaction, origin, id, locked, next, notes).await?;
-                if with_members {
-                    stored.memberships = members_json(&mut transaction, origin, id).await?;
-                }
+                stored.memberships = members_json(&mut transaction, origin, id, members).await?;
                 transaction.commit().await?;
                 Ok(stored)
             }
@@ -146,7 +219,7 @@ impl Directory {
         id: Uuid,
         patch: Patch,
         if_match: Option<Condition>,
-        with_members: bool,
+        members: Members,
         reader: Reader,
     ) -> Result<Stored, Error> {
         let work = Arc::new((origin.clone(), patch, if_match, reader));
@@ -161,9 +234,7 @@ impl Directory {
                 let patched = patch.apply(&GROUP, &locked.document()?, &locked.unmapped, &mut reader)?;
                 let next = Next { document: &patched.document, unmapped: &patched.unmapped, members: &patch.members };
                 let mut stored = save(&mut transaction, origin, id, locked, next, &reader.notes_json()).await?;
-                if with_members {
-                    stored.memberships = members_json(&mut transaction, origin, id).await?;
-                }
+                stored.memberships = members_json(&mut transaction, origin, id, members).await?;
                 transaction.commit().await?;
                 Ok(stored)
             }
@@ -258,14 +329,16 @@ async fn lock(connection: &mut PgConnection, origin: &Origin, id: Uuid) -> Resul
     locked.ok_or_else(|| ScimError::not_found("Group", &id.to_string()).into())
 }
 
-async fn members_json(connection: &mut PgConnection, origin: &Origin, id: Uuid) -> Result<Option<String>, Error> {
-    let members = sqlx::query_scalar(concat!("select ", members_of_group!(), " from groups g where g.tenant_id = $1 and g.id = $3"))
-        .bind(origin.tenant_id())
-        .bind(&*origin.base)
-        .bind(id)
-        .fetch_one(connection)
-        .await?;
-    Ok(Some(members))
+async fn members_json(connection: &mut PgConnection, origin: &Origin, id: Uuid, members: Members) -> Result<Option<String>, Error> {
+    let query = match members {
+        Members::Hidden => return Ok(None),
+        Members::Paged => {
+            sqlx::query_scalar(concat!("select ", members_of_small_group!(), " from groups g where g.tenant_id = $1 and g.id = $3"))
+        }
+        Members::All => sqlx::query_scalar(concat!("select ", members_of_group!(), " from groups g where g.tenant_id = $1 and g.id = $3")),
+    };
+    let members = query.bind(origin.tenant_id()).bind(&*origin.base).bind(id).fetch_one(connection).await?;
+    Ok(members)
 }
 
 /// What a group is to become.

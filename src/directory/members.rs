@@ -1,6 +1,8 @@
 //! The members of a group, as set operations under the group's row lock: one statement each, whatever the size of the group.
 //! A change of one member touches one row; nothing is read and written back.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
@@ -14,8 +16,8 @@ use crate::scim::patch::MembersChange;
 /// Who came and who went.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Difference {
-    pub(super) added: Vec<Uuid>,
-    pub(super) removed: Vec<Uuid>,
+    pub(super) added: BTreeSet<Uuid>,
+    pub(super) removed: BTreeSet<Uuid>,
 }
 
 impl Difference {
@@ -26,15 +28,13 @@ impl Difference {
     /// Folds a later change in: who is added and removed again has not changed.
     fn then(&mut self, later: Self) {
         for id in later.added {
-            match self.removed.iter().position(|gone| *gone == id) {
-                Some(index) => drop(self.removed.swap_remove(index)),
-                None => self.added.push(id),
+            if !self.removed.remove(&id) {
+                self.added.insert(id);
             }
         }
         for id in later.removed {
-            match self.added.iter().position(|new| *new == id) {
-                Some(index) => drop(self.added.swap_remove(index)),
-                None => self.removed.push(id),
+            if !self.added.remove(&id) {
+                self.removed.insert(id);
             }
         }
     }
@@ -110,7 +110,7 @@ async fn add(connection: &mut PgConnection, tenant_id: Uuid, group_id: Uuid, ids
     .map_err(|error| refusal(error, ids))?;
     match added.unknown {
         Some(id) => Err(unknown_member(&id.to_string()).into()),
-        None => Ok(Difference { added: added.added, removed: Vec::new() }),
+        None => Ok(Difference { added: added.added.into_iter().collect(), ..Difference::default() }),
     }
 }
 
@@ -118,7 +118,7 @@ async fn remove(connection: &mut PgConnection, tenant_id: Uuid, group_id: Uuid, 
     if ids.is_empty() {
         return Ok(Difference::default());
     }
-    let removed = sqlx::query_scalar(
+    let removed: Vec<Uuid> = sqlx::query_scalar(
         "with gone_users as (
              delete from members where tenant_id = $1 and group_id = $2 and user_id = any ($3) returning user_id
          ), gone_groups as (
@@ -131,12 +131,12 @@ async fn remove(connection: &mut PgConnection, tenant_id: Uuid, group_id: Uuid, 
     .bind(ids)
     .fetch_all(connection)
     .await?;
-    Ok(Difference { added: Vec::new(), removed })
+    Ok(Difference { removed: removed.into_iter().collect(), ..Difference::default() })
 }
 
 /// Removes everybody who is not listed.
 async fn keep_only(connection: &mut PgConnection, tenant_id: Uuid, group_id: Uuid, ids: &[Uuid]) -> Result<Difference, Error> {
-    let removed = sqlx::query_scalar(
+    let removed: Vec<Uuid> = sqlx::query_scalar(
         "with gone_users as (
              delete from members m where m.tenant_id = $1 and m.group_id = $2
                  and not exists (select from unnest($3::uuid[]) as w (id) where w.id = m.user_id)
@@ -153,7 +153,7 @@ async fn keep_only(connection: &mut PgConnection, tenant_id: Uuid, group_id: Uui
     .bind(ids)
     .fetch_all(connection)
     .await?;
-    Ok(Difference { added: Vec::new(), removed })
+    Ok(Difference { removed: removed.into_iter().collect(), ..Difference::default() })
 }
 
 /// The members that a value filter selects, for filters that say more than ids.

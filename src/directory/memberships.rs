@@ -18,16 +18,16 @@ macro_rules! groups_of_user {
     };
 }
 
-/// `members` of the group `g` (RFC 7643 §4.2): users first, then groups.
+/// `members` of the group `g` (RFC 7643 §4.2): users first, then groups, each in the order of their ids.
 macro_rules! members_of_group {
     () => {
-        "(select '[' || coalesce(string_agg(member, ',' order by rank, seq), '') || ']' from (
-              select 1 as rank, n.seq, '{\"value\":\"' || n.id || '\",\"$ref\":\"' || $2 || '/Users/' || n.id
+        "(select '[' || coalesce(string_agg(member, ',' order by rank, id), '') || ']' from (
+              select 1 as rank, n.id, '{\"value\":\"' || n.id || '\",\"$ref\":\"' || $2 || '/Users/' || n.id
                   || '\",\"display\":' || to_json(n.display_name) || ',\"type\":\"User\"}' as member
               from members m join users n on n.tenant_id = $1 and n.id = m.user_id
               where m.tenant_id = $1 and m.group_id = g.id
               union all
-              select 2, h.seq, '{\"value\":\"' || h.id || '\",\"$ref\":\"' || $2 || '/Groups/' || h.id
+              select 2, h.id, '{\"value\":\"' || h.id || '\",\"$ref\":\"' || $2 || '/Groups/' || h.id
                   || '\",\"display\":' || to_json(h.display_name) || ',\"type\":\"Group\"}'
               from subgroups s join groups h on h.tenant_id = $1 and h.id = s.child_id
               where s.tenant_id = $1 and s.group_id = g.id
@@ -35,4 +35,17 @@ macro_rules! members_of_group {
     };
 }
 
-pub(super) use {groups_of_user, members_of_group};
+/// The same for a group of up to 5,000 users; null for a larger one, whose members are read page by page while the answer is
+/// sent (`groups::Directory::members_page`). The probe reads the index at most up to that place.
+macro_rules! members_of_small_group {
+    () => {
+        concat!(
+            "case when (select true from members p where p.tenant_id = $1 and p.group_id = g.id order by p.user_id offset 5000 limit 1)
+                 then null else ",
+            members_of_group!(),
+            " end"
+        )
+    };
+}
+
+pub(super) use {groups_of_user, members_of_group, members_of_small_group};

@@ -38,6 +38,7 @@ pub use self::{
     employees::{EmployeeRow, Employees, Format, Reprojected},
     error::{Cause, Error, constraint},
     events::{Kind, Refusal},
+    groups::{Members, MembersPage, MembersPlace},
     health::{Server, Stock},
     resource::{Origin, Stored},
     search::{Page, Search},

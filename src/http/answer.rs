@@ -1,12 +1,21 @@
 //! What answers share: media type, entity tag, location, the headers that every answer has.
 
+use std::future::ready;
+use std::sync::Arc;
+
+use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::{CACHE_CONTROL, CONTENT_LOCATION, CONTENT_TYPE, ETAG, LOCATION, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures_util::{StreamExt as _, stream};
+use uuid::Uuid;
 
-use crate::directory::Stored;
+use super::App;
+use super::auth::Call;
+use crate::directory::{self, MembersPlace, Stored};
+use crate::scim::catalog::GROUP;
 use crate::scim::schema::ResourceType;
 use crate::scim::view::Projection;
 
@@ -28,6 +37,33 @@ pub(super) fn resource(
     insert(headers, ETAG, &resource.meta.etag());
     let place = if status == StatusCode::CREATED { LOCATION } else { CONTENT_LOCATION };
     insert(headers, place, &resource.meta.location());
+    response
+}
+
+/// A group as an answer. The members of a large one are read and sent page by page, so its size is no matter of memory; a fault
+/// in the middle breaks the connection off, so that nobody takes a part for the whole.
+pub(super) fn group(app: &App, call: &Call, status: StatusCode, stored: Stored, projection: &Projection) -> Response {
+    let streams = stored.memberships.is_none() && projection.is_default();
+    let mut response = resource(status, &stored, &GROUP, call.base(), projection);
+    if !streams {
+        return response;
+    }
+    let (head, tail) = stored.resource(&GROUP, call.base()).around_memberships();
+    let (directory, tenant_id, base) = (app.directory().clone(), call.tenant_id(), Arc::clone(&call.origin.base));
+    let first = (Some(MembersPlace::Users(Uuid::nil())), "");
+    let pages = stream::try_unfold(first, move |(place, separator)| {
+        let (directory, base) = (directory.clone(), Arc::clone(&base));
+        async move {
+            let Some(place) = place else { return Ok::<_, directory::Error>(None) };
+            let page = directory.members_page(tenant_id, stored.id, &base, place).await?;
+            if page.members.is_empty() {
+                return Ok(Some((String::new(), (page.next, separator))));
+            }
+            Ok(Some((format!("{separator}{}", page.members.join(",")), (page.next, ","))))
+        }
+    });
+    let parts = stream::once(ready(Ok(head))).chain(pages).chain(stream::once(ready(Ok(tail))));
+    *response.body_mut() = Body::from_stream(parts);
     response
 }
 

@@ -11,6 +11,7 @@ use super::answer;
 use super::auth::{Call, id_of};
 use super::body::JsonObject;
 use super::error::Failure;
+use crate::directory::Members;
 use crate::scim::ScimError;
 use crate::scim::catalog::GROUP;
 use crate::scim::document::Document;
@@ -20,21 +21,21 @@ use crate::scim::view::Projection;
 pub(super) async fn create(State(app): State<App>, mut call: Call, JsonObject(body): JsonObject) -> Result<Response, Failure> {
     let reading = Document::read(&GROUP, body, &mut call.reader)?;
     let projection = Projection::read(&GROUP, &call.query);
-    let members = projection.shows_memberships(&GROUP);
+    let members = members_of(&projection);
     let stored = app.directory().create_group(&call.origin, reading, members, call.reader.notes_json()).await?;
-    Ok(answer::resource(StatusCode::CREATED, &stored, &GROUP, call.base(), &projection))
+    Ok(answer::group(&app, &call, StatusCode::CREATED, stored, &projection))
 }
 
 pub(super) async fn read(State(app): State<App>, call: Call, id: Path<String>) -> Result<Response, Failure> {
     let uuid = id_of(GROUP.name, &id)?;
     let projection = Projection::read(&GROUP, &call.query);
-    let members = projection.shows_memberships(&GROUP);
+    let members = members_of(&projection);
     let found = app.directory().group(call.tenant_id(), uuid, call.base(), members).await?;
     let stored = found.ok_or_else(|| ScimError::not_found(GROUP.name, &id))?;
     if call.condition(IF_NONE_MATCH)?.is_some_and(|known| known.holds(stored.version)) {
         return Ok(answer::not_modified(&stored));
     }
-    Ok(answer::resource(StatusCode::OK, &stored, &GROUP, call.base(), &projection))
+    Ok(answer::group(&app, &call, StatusCode::OK, stored, &projection))
 }
 
 pub(super) async fn replace(
@@ -46,10 +47,10 @@ pub(super) async fn replace(
     let uuid = id_of(GROUP.name, &id)?;
     let reading = Document::read(&GROUP, body, &mut call.reader)?;
     let projection = Projection::read(&GROUP, &call.query);
-    let members = projection.shows_memberships(&GROUP);
+    let members = members_of(&projection);
     let if_match = call.condition(IF_MATCH)?;
     let stored = app.directory().replace_group(&call.origin, uuid, reading, if_match, members, call.reader.notes_json()).await?;
-    Ok(answer::resource(StatusCode::OK, &stored, &GROUP, call.base(), &projection))
+    Ok(answer::group(&app, &call, StatusCode::OK, stored, &projection))
 }
 
 pub(super) async fn patch(
@@ -62,17 +63,26 @@ pub(super) async fn patch(
     let patch = Patch::read(&GROUP, body, &mut call.reader)?;
     let projection = Projection::read(&GROUP, &call.query);
     let answers_resource = call.query.asks_for_attributes();
-    let members = answers_resource && projection.shows_memberships(&GROUP);
+    let members = if answers_resource { members_of(&projection) } else { Members::Hidden };
     let if_match = call.condition(IF_MATCH)?;
     let stored = app.directory().patch_group(&call.origin, uuid, patch, if_match, members, call.reader.clone()).await?;
     if !answers_resource {
         return Ok(answer::no_content(&stored));
     }
-    Ok(answer::resource(StatusCode::OK, &stored, &GROUP, call.base(), &projection))
+    Ok(answer::group(&app, &call, StatusCode::OK, stored, &projection))
 }
 
 pub(super) async fn delete(State(app): State<App>, call: Call, id: Path<String>) -> Result<Response, Failure> {
     let uuid = id_of(GROUP.name, &id)?;
     app.directory().delete_group(&call.origin, uuid, call.condition(IF_MATCH)?).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// A group as a whole is sent page by page; a part of it is put together first.
+fn members_of(projection: &Projection) -> Members {
+    match (projection.is_default(), projection.shows_memberships(&GROUP)) {
+        (true, _) => Members::Paged,
+        (false, true) => Members::All,
+        (false, false) => Members::Hidden,
+    }
 }

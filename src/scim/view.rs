@@ -89,6 +89,15 @@ impl Resource<'_> {
         Value::Object(projection.of(self.meta.resource_type, map)).to_string()
     }
 
+    /// The text before and behind the values of `members`, for a group that is sent while its members are read.
+    #[must_use]
+    pub fn around_memberships(&self) -> (String, String) {
+        let whole = self.splice();
+        let meta = whole.rfind(",\"meta\":{").expect("splice ends with meta");
+        let name = memberships_name(self.meta.resource_type);
+        (format!("{},\"{name}\":[", &whole[..meta]), format!("]{}", &whole[meta..]))
+    }
+
     /// `schemas` stands first in a stored document, and no schema URI holds a bracket.
     fn splice(&self) -> String {
         let document = self.document.trim();

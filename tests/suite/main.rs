@@ -6,6 +6,7 @@
 mod accept_loop;
 mod app;
 mod cluster;
+mod large_groups;
 mod passwords;
 mod smoke;
 mod support;

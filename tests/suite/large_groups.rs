@@ -1,0 +1,71 @@
+//! Groups that are larger than a page of members: read, replaced and changed as a whole without being held as a whole.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::app::{TestApp, app};
+use crate::support;
+
+const MEMBERS: i32 = 12_345;
+
+/// Users made in one statement: what matters here is how many there are.
+async fn many_users(app: &TestApp, count: i32) -> Vec<String> {
+    sqlx::query_scalar(
+        "insert into users (tenant_id, id, document, folded, user_name, user_name_key, display_name, active, created_at, updated_at)
+         select $1, gen_random_uuid(), json_build_object('schemas', json_build_array('urn:ietf:params:scim:schemas:core:2.0:User'),
+                 'userName', 'many' || i, 'active', true),
+             jsonb_build_object('username', 'many' || i), 'many' || i, 'many' || i, 'many \"' || i || '\"', true, now(), now()
+         from generate_series(1, $2) i returning id::text",
+    )
+    .bind(app.tenant.id)
+    .bind(count)
+    .fetch_all(&mut support::observer().await)
+    .await
+    .unwrap()
+}
+
+fn values(group: &Value) -> BTreeSet<String> {
+    group["members"].as_array().unwrap().iter().map(|member| member["value"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_group_of_many_members_is_sent_whole_and_once_each() {
+    let app = app().await;
+    let users = many_users(&app, MEMBERS).await;
+    let child = app.group("child", &[]).await;
+    let members: Vec<Value> = users.iter().chain([&child]).map(|id| json!({ "value": id })).collect();
+    let body = json!({ "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": "all", "members": members });
+    let created = app.post("/Groups", body.clone()).await.expect(201);
+    let path = format!("/Groups/{}", created.id());
+    let expected: BTreeSet<String> = users.iter().chain([&child]).cloned().collect();
+    for answer in [created, app.get(&path).await.expect(200), app.put(&path, body).await.expect(200)] {
+        assert_eq!(answer.list("members").len(), expected.len(), "each member is listed once");
+        assert_eq!(values(&answer.body), expected);
+        assert_eq!(answer.body["meta"]["version"], answer.header("etag"));
+    }
+    let listed = app.get("/Groups?filter=displayName eq \"all\"").await.expect(200);
+    assert_eq!(values(&listed.body["Resources"][0]), expected);
+    let projected = app.get(&format!("{path}?attributes=members.value")).await.expect(200);
+    assert_eq!(values(&projected.body), expected);
+    assert!(projected.body["members"][0].get("display").is_none());
+}
+
+#[tokio::test]
+async fn replacing_many_members_writes_only_the_difference() {
+    let app = app().await;
+    let users = many_users(&app, 10_010).await;
+    let list = |ids: &[String]| -> Vec<Value> { ids.iter().map(|id| json!({ "value": id })).collect() };
+    let group = app.group("all", &[]).await;
+    let path = format!("/Groups/{group}");
+    let replace = |ids: &[String]| json!({ "Operations": [{ "op": "replace", "path": "members", "value": list(ids) }] });
+    app.patch(&path, replace(&users[..10_000])).await.expect(204);
+    app.patch(&path, replace(&users[10..])).await.expect(204);
+    let (_, _, change) = app.events(&group).await.pop().unwrap();
+    assert_eq!(change["members"]["added"].as_array().unwrap().len(), 10);
+    assert_eq!(change["members"]["removed"].as_array().unwrap().len(), 10);
+    assert_eq!(app.members(&group).await.len(), 10_000);
+    let version = app.get(&path).await.expect(200).header("etag").to_owned();
+    app.patch(&path, replace(&users[10..])).await.expect(204);
+    assert_eq!(app.get(&path).await.expect(200).header("etag"), version, "the same members are no change");
+}
