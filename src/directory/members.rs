@@ -60,12 +60,8 @@ pub(super) async fn apply(
                 let ids = matching(connection, tenant_id, group_id, filter).await?;
                 remove(connection, tenant_id, group_id, &ids).await?
             }
-            MembersChange::Replace(ids) => {
-                let mut both = keep_only(connection, tenant_id, group_id, ids).await?;
-                both.then(add(connection, tenant_id, group_id, ids).await?);
-                both
-            }
-            MembersChange::Clear => keep_only(connection, tenant_id, group_id, &[]).await?,
+            MembersChange::Replace(ids) => replace(connection, tenant_id, group_id, ids).await?,
+            MembersChange::Clear => replace(connection, tenant_id, group_id, &[]).await?,
         });
     }
     Ok(difference)
@@ -134,26 +130,24 @@ async fn remove(connection: &mut PgConnection, tenant_id: Uuid, group_id: Uuid, 
     Ok(Difference { removed: removed.into_iter().collect(), ..Difference::default() })
 }
 
-/// Removes everybody who is not listed.
-async fn keep_only(connection: &mut PgConnection, tenant_id: Uuid, group_id: Uuid, ids: &[Uuid]) -> Result<Difference, Error> {
-    let removed: Vec<Uuid> = sqlx::query_scalar(
-        "with gone_users as (
-             delete from members m where m.tenant_id = $1 and m.group_id = $2
-                 and not exists (select from unnest($3::uuid[]) as w (id) where w.id = m.user_id)
-             returning m.user_id
-         ), gone_groups as (
-             delete from subgroups s where s.tenant_id = $1 and s.group_id = $2
-                 and not exists (select from unnest($3::uuid[]) as w (id) where w.id = s.child_id)
-             returning s.child_id
-         )
-         select user_id from gone_users union all select child_id from gone_groups",
+/// Makes the members exactly these: who is one already is not touched. The difference is found here and not by an anti-join,
+/// which PostgreSQL plans as a nested loop where it knows little of the table: 10,000 members take seconds then.
+async fn replace(connection: &mut PgConnection, tenant_id: Uuid, group_id: Uuid, ids: &[Uuid]) -> Result<Difference, Error> {
+    let current: Vec<Uuid> = sqlx::query_scalar(
+        "select user_id from members where tenant_id = $1 and group_id = $2
+         union all
+         select child_id from subgroups where tenant_id = $1 and group_id = $2",
     )
     .bind(tenant_id)
     .bind(group_id)
-    .bind(ids)
-    .fetch_all(connection)
+    .fetch_all(&mut *connection)
     .await?;
-    Ok(Difference { removed: removed.into_iter().collect(), ..Difference::default() })
+    let (current, wanted): (BTreeSet<Uuid>, BTreeSet<Uuid>) = (current.into_iter().collect(), ids.iter().copied().collect());
+    let gone: Vec<Uuid> = current.difference(&wanted).copied().collect();
+    let new: Vec<Uuid> = wanted.difference(&current).copied().collect();
+    let mut difference = remove(connection, tenant_id, group_id, &gone).await?;
+    difference.then(add(connection, tenant_id, group_id, &new).await?);
+    Ok(difference)
 }
 
 /// The members that a value filter selects, for filters that say more than ids.

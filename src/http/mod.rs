@@ -112,7 +112,8 @@ pub fn router(app: App) -> Router {
 /// Doubled and trailing slashes are tolerated: administrators paste the Base URL with one, clients append `/Users`.
 fn one_spelling(mut request: Request) -> Request {
     let path = request.uri().path();
-    if !path.contains("//") && !(path.len() > 1 && path.ends_with('/')) {
+    let odd = path.contains("//") || (path.len() > 1 && path.ends_with('/'));
+    if !odd {
         return request;
     }
     let mut clean: String =
