@@ -5,7 +5,9 @@
 
 mod accept_loop;
 mod app;
+mod cases;
 mod cluster;
+mod filter_agreement;
 mod smoke;
 mod support;
 mod tenants;
