@@ -19,7 +19,7 @@ use crate::scim::error::quote;
 use crate::scim::etag::{Condition, check_if_match};
 use crate::scim::patch::Patch;
 use crate::scim::reader::Reader;
-use crate::scim::{ScimError, text};
+use crate::scim::ScimError;
 use crate::workplace::{Employee, Mapping, Settings, profiles};
 
 /// The columns of a user that are derived from the document.
@@ -36,11 +36,6 @@ struct Projection {
 impl Projection {
     fn of(caller: &Caller, id: Uuid, document: &Document, unmapped: &Map<String, Value>) -> Result<Self, Error> {
         let user_name = document.text("userName").unwrap_or_default().to_owned();
-        let external_id = document.text("externalId").map(str::to_owned);
-        if let Some(external_id) = external_id.as_deref().filter(|id| id.len() > text::KEY_MAX_BYTES) {
-            let max = text::KEY_MAX_BYTES;
-            return Err(ScimError::invalid_value(format!("externalId {} is longer than {max} bytes", quote(external_id))).into());
-        }
         let employee = employee_of(caller, document, unmapped);
         if caller.settings.require_complete && !employee.complete() {
             let missing = employee.missing.join(", ");
@@ -50,7 +45,7 @@ impl Projection {
             folded: document.folded(&USER, id),
             user_name_key: unique_key("userName", &user_name)?,
             display_name: document.text("displayName").unwrap_or(&user_name).to_owned(),
-            external_id,
+            external_id: document.text("externalId").map(str::to_owned),
             active: document.is_active(),
             employee,
             user_name,

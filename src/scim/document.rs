@@ -85,17 +85,14 @@ impl Document {
                 unmapped.insert(schema.id.into(), Value::Object(unknown));
             }
         }
-        if resource_type.name == catalog::USER.name && !map.contains_key("active") {
-            map.insert("active".into(), Value::Bool(true));
-        }
         quirks::keycloak_reads_display_name_unguarded(resource_type, &mut map, reader);
         let document = Self::settle(resource_type, map)?;
         check_unmapped(&unmapped)?;
         Ok(Reading { document, unmapped, members, password })
     }
 
-    /// Brings attributes that are canonical one by one into the canonical whole: required ones present, `schemas` naming what is
-    /// there, the order of the schema. PATCH ends here.
+    /// Brings attributes that are canonical one by one into the canonical whole: required ones present, a user who is not said to
+    /// be inactive active, `schemas` naming what is there, the order of the schema. PATCH ends here.
     ///
     /// # Errors
     /// 400 `invalidValue` when a required attribute is missing.
@@ -104,6 +101,9 @@ impl Document {
             if attribute.required && !map.contains_key(attribute.name) {
                 return Err(ScimError::invalid_value(format!("{} is missing; a {} must have one", attribute.name, resource_type.name)));
             }
+        }
+        if resource_type.name == catalog::USER.name && !map.contains_key("active") {
+            map.insert("active".into(), Value::Bool(true));
         }
         let mut schemas = vec![Value::from(resource_type.schema.id)];
         schemas.extend(resource_type.extensions.iter().filter(|schema| map.contains_key(schema.id)).map(|schema| schema.id.into()));
@@ -426,7 +426,10 @@ pub(crate) fn check_text(attribute: &Attribute, text: &str, at: &str) -> Result<
     if text.len() > max && text.chars().count() > max {
         return Err(ScimError::invalid_value(format!("{at} is longer than {max} characters")));
     }
-    let is_identifier = matches!(at, "userName" | "externalId" | "displayName");
+    let is_identifier = matches!(attribute.name, "userName" | "externalId" | "displayName");
+    if attribute.name == "externalId" && text.len() > KEY_MAX_BYTES {
+        return Err(ScimError::invalid_value(format!("{at} is longer than {KEY_MAX_BYTES} bytes")));
+    }
     let forbidden = if is_identifier { text::forbidden_in_identifier(text) } else { text::forbidden_control(text) };
     match forbidden {
         Some(c) => Err(ScimError::invalid_value(format!("{at} holds the character U+{:04X}, which is not allowed", c as u32))),

@@ -12,6 +12,7 @@ use crate::scim::path::Place;
 use crate::scim::quirks;
 use crate::scim::reader::Reader;
 use crate::scim::schema::{Attribute, Kind, ResourceType};
+use crate::scim::value::{keep_one_of_each, read_parts};
 
 /// A document after a PATCH.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,26 +56,33 @@ impl Patch {
             }
         }
         check_unmapped(&aside)?;
-        self.let_display_name_follow(resource_type, document, &mut map, reader);
+        if self.touches_display_name() {
+            quirks::keycloak_reads_display_name_unguarded(resource_type, &mut map, reader);
+        } else {
+            let_display_name_follow(resource_type, document, &mut map, reader);
+        }
         Ok(Patched { document: Document::settle(resource_type, map)?, unmapped: aside })
     }
 
-    /// A display name that we made from the name is made again when the name changes.
-    fn let_display_name_follow(&self, resource_type: &ResourceType, before: &Document, after: &mut Map<String, Value>, reader: &Reader) {
-        let touches = |operation: &Operation| {
+    fn touches_display_name(&self) -> bool {
+        self.operations.iter().any(|operation| {
             let (Operation::Set { place, .. } | Operation::Remove { place, .. }) = operation else { return false };
             place.path.extension.is_none() && place.path.attribute.name == "displayName"
-        };
-        if !reader.is_lenient() || resource_type.name != catalog::USER.name || self.operations.iter().any(touches) {
-            return;
-        }
-        let ours = quirks::default_display_name(before.as_map());
-        if ours.is_some()
-            && ours.as_deref() == before.text("displayName")
-            && let Some(name) = quirks::default_display_name(after)
-        {
-            after.insert("displayName".into(), name.into());
-        }
+        })
+    }
+}
+
+/// A display name that we made from the name is made again when the name changes.
+fn let_display_name_follow(resource_type: &ResourceType, before: &Document, after: &mut Map<String, Value>, reader: &Reader) {
+    if !reader.is_lenient() || resource_type.name != catalog::USER.name {
+        return;
+    }
+    let ours = quirks::default_display_name(before.as_map());
+    if ours.is_some()
+        && ours.as_deref() == before.text("displayName")
+        && let Some(name) = quirks::default_display_name(after)
+    {
+        after.insert("displayName".into(), name.into());
     }
 }
 
@@ -130,13 +138,13 @@ fn append(holder: &mut Map<String, Value>, attribute: &'static Attribute, new: &
                 values.len() - 1
             }
         };
-        if value.get("primary") == Some(&Value::Bool(true)) {
+        if is_primary(value) {
             primary = Some(index);
         }
     }
     reader.check_count(attribute.name, values.len(), reader.limits.values_per_attribute)?;
     keep_primary(&mut values, primary);
-    holder.insert(attribute.name.into(), Value::Array(values));
+    put_back_array(holder, attribute, values);
     Ok(())
 }
 
@@ -159,6 +167,10 @@ fn keep_primary(values: &mut [Value], keep: Option<usize>) {
             *primary = Value::Bool(false);
         }
     }
+}
+
+fn is_primary(value: &Value) -> bool {
+    value.get("primary") == Some(&Value::Bool(true))
 }
 
 /// `emails.value` without a filter: the sub-attribute of every value; of a first one when there is none.
@@ -197,10 +209,15 @@ fn set_selected(
         // §3.5.2.3: "If the target location is a multi-valued attribute for which a value selection filter ("valuePath") has been
         // supplied and no record match was made, the service provider SHALL indicate failure by returning HTTP status code 400".
         let seed = seed_of(filter).filter(|_| verb == Verb::Add || quirks::entra_replaces_what_is_not_there(&place.text, reader));
-        let Some(seed) = seed else {
-            return Err(ScimError::no_target(format!("{} selects no value", place.text)));
+        let seed = match seed {
+            Some(seed) => read_seed(attribute, seed, &place.text, reader)?,
+            None => Value::Null,
         };
-        values.push(Value::Object(seed));
+        // A seed that its own filter does not select (`type eq "a" and type eq "b"`) is no value that was meant.
+        if !filter.matches_element(&seed) {
+            return Err(ScimError::no_target(format!("{} selects no value", place.text)));
+        }
+        values.push(seed);
         selected.push(values.len() - 1);
         reader.check_count(attribute.name, values.len(), reader.limits.values_per_attribute)?;
     }
@@ -222,9 +239,8 @@ fn set_selected(
             merge(attribute, object, &parts);
         }
     }
-    if parts.iter().any(|(sub, value)| sub.name == "primary" && value == &Some(Value::Bool(true))) {
-        keep_primary(&mut values, selected.first().copied());
-    }
+    let primary = selected.iter().copied().find(|index| is_primary(&values[*index]));
+    keep_primary(&mut values, primary);
     put_back_array(holder, attribute, values);
     Ok(())
 }
@@ -242,6 +258,12 @@ fn seed_of(filter: &Filter) -> Option<Map<String, Value>> {
         seed.insert(attribute.name.into(), value);
     }
     Some(seed)
+}
+
+/// A seed is a client's value like any other: it comes through the same door.
+fn read_seed(attribute: &'static Attribute, seed: Map<String, Value>, at: &str, reader: &mut Reader) -> Result<Value, ScimError> {
+    let parts = read_parts(attribute, Value::Object(seed), at, reader)?;
+    Ok(Value::Object(parts.into_iter().filter_map(|(sub, value)| Some((sub.name.to_owned(), value?))).collect()))
 }
 
 fn remove(map: &mut Map<String, Value>, place: &Place, listed: Option<&[Value]>, reader: &mut Reader) -> Result<(), ScimError> {
@@ -354,6 +376,7 @@ fn put_back_array(holder: &mut Map<String, Value>, attribute: &Attribute, mut va
         values
             .retain(|value| value.as_object().is_some_and(|object| object.keys().any(|name| !matches!(name.as_str(), "type" | "primary"))));
     }
+    keep_one_of_each(&mut values);
     if values.is_empty() {
         holder.shift_remove(attribute.name);
     } else {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::scim::catalog;
 use crate::scim::reader::Reader;
 use crate::scim::schema::{Attribute, Kind, ResourceType};
+use crate::scim::text;
 
 /// Entra ID (default mapping) and OneLogin (template) send booleans as text, in any letter case:
 /// `{"op":"Replace","path":"active","value":"False"}`.
@@ -105,12 +106,14 @@ pub fn entra_sends_a_role_as_json_text(attribute: &Attribute, object: &mut Map<S
     if !reader.is_lenient() || attribute.name != "roles" {
         return;
     }
-    let Some(Value::String(text)) = object.get("value") else { return };
-    if !text.starts_with('{') {
-        return;
-    }
-    let Ok(Value::Object(inner)) = crate::scim::json::parse(text.as_bytes()) else { return };
-    let Some(value) = inner.get("value").or_else(|| inner.get("id")).filter(|value| value.is_string()).cloned() else { return };
+    let json_text = |text: &str| match crate::scim::json::parse(text.as_bytes()) {
+        Ok(Value::Object(inner)) if text.starts_with('{') => Some(inner),
+        _ => None,
+    };
+    let Some(inner) = object.get("value").and_then(Value::as_str).and_then(json_text) else { return };
+    // JSON text inside JSON text is nobody's role: it stays as it is, so that it reads the same the next time.
+    let is_plain = |value: &&Value| value.as_str().is_some_and(|text| json_text(text).is_none());
+    let Some(value) = inner.get("value").or_else(|| inner.get("id")).filter(is_plain).cloned() else { return };
     if let Some(display) = inner.get("displayName").filter(|value| value.is_string()) {
         object.entry("display").or_insert_with(|| display.clone());
     }
@@ -134,12 +137,18 @@ pub fn keycloak_reads_display_name_unguarded(resource_type: &ResourceType, docum
 /// was made from.
 #[must_use]
 pub fn default_display_name(document: &Map<String, Value>) -> Option<String> {
-    let part = |name: &str| document.get("name")?.get(name)?.as_str().map(str::trim).filter(|text| !text.is_empty());
+    let part = |name: &str| document.get("name")?.get(name)?.as_str().map(in_one_line).filter(|text| !text.is_empty());
     if let Some(formatted) = part("formatted") {
-        return Some(formatted.to_owned());
+        return Some(formatted);
     }
-    let both: Vec<&str> = [part("givenName"), part("familyName")].into_iter().flatten().collect();
-    if both.is_empty() { document.get("userName")?.as_str().map(str::to_owned) } else { Some(both.join(" ")) }
+    let both: Vec<String> = [part("givenName"), part("familyName")].into_iter().flatten().collect();
+    if both.is_empty() { document.get("userName")?.as_str().map(str::to_owned) } else { Some(in_one_line(&both.join(" "))) }
+}
+
+/// The text without what no display name may hold, so that a client can send back the one we made.
+fn in_one_line(text: &str) -> String {
+    let line: String = text.chars().map(|c| if text::forbidden_in_identifier(c.encode_utf8(&mut [0; 4])).is_some() { ' ' } else { c }).collect();
+    line.trim().chars().take(text::TEXT_MAX_CHARS).collect()
 }
 
 /// Entra ID looks up with a sub-attribute behind a value path, which RFC 7644's grammar does not have:
@@ -267,5 +276,9 @@ mod tests {
         let parts = document(json!({ "userName": "jsnow", "name": { "givenName": "Jon", "familyName": "Snow" } }));
         assert_eq!(default_display_name(&parts).as_deref(), Some("Jon Snow"));
         assert_eq!(default_display_name(&document(json!({ "userName": "jsnow" }))).as_deref(), Some("jsnow"));
+        let letterhead = document(json!({ "userName": "jsnow", "name": { "formatted": "Jon Snow\r\n" , "givenName": "\u{202e}" } }));
+        assert_eq!(default_display_name(&letterhead).as_deref(), Some("Jon Snow"));
+        let long = document(json!({ "userName": "jsnow", "name": { "givenName": "x".repeat(1_024), "familyName": "y" } }));
+        assert_eq!(default_display_name(&long).map(|name| name.len()), Some(text::TEXT_MAX_CHARS));
     }
 }

@@ -1,6 +1,8 @@
 //! One value of one attribute, from what a client sent to its canonical form (RFC 7643 §2.3, §2.4, §2.5). Used by the door of
 //! a document for whole resources and by PATCH for single values, so both accept and refuse the same.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use crate::scim::document::check_text;
@@ -29,14 +31,13 @@ pub fn read_value(attribute: &'static Attribute, value: Value, at: &str, reader:
     reader.check_count(at, values.len(), reader.limits.values_per_attribute)?;
     let mut read: Vec<Value> = Vec::with_capacity(values.len());
     for (index, value) in values.into_iter().enumerate() {
-        if let Some(value) = read_singular(attribute, value, &format!("{at}[{index}]"), reader)? {
-            // RFC 7643 §2.4: "Service providers SHOULD NOT return the same (type, value) combination more than once".
-            if !read.contains(&value) {
-                read.push(value);
-            }
-        }
+        read.extend(read_singular(attribute, value, &format!("{at}[{index}]"), reader)?);
     }
-    keep_one_primary(&mut read, at, reader)?;
+    keep_one_of_each(&mut read);
+    if keep_one_primary(&mut read, at, reader)? {
+        // Values that differed by `primary` alone are the same now.
+        keep_one_of_each(&mut read);
+    }
     Ok((!read.is_empty()).then_some(Value::Array(read)))
 }
 
@@ -126,9 +127,16 @@ pub fn read_parts(
     Ok(parts)
 }
 
-/// RFC 7643 §2.4: "The primary attribute value 'true' MUST appear no more than once."
-fn keep_one_primary(values: &mut [Value], at: &str, reader: &mut Reader) -> Result<(), ScimError> {
+/// RFC 7643 §2.4: "Service providers SHOULD NOT return the same (type, value) combination more than once".
+pub(crate) fn keep_one_of_each(values: &mut Vec<Value>) {
+    let mut seen = HashSet::with_capacity(values.len());
+    values.retain(|value| seen.insert(value.clone()));
+}
+
+/// RFC 7643 §2.4: "The primary attribute value 'true' MUST appear no more than once." Says whether a value lost it.
+fn keep_one_primary(values: &mut [Value], at: &str, reader: &mut Reader) -> Result<bool, ScimError> {
     let mut found = false;
+    let mut lost = false;
     for value in values {
         let Some(primary) = value.get_mut("primary") else { continue };
         if *primary == Value::Bool(true) {
@@ -137,11 +145,12 @@ fn keep_one_primary(values: &mut [Value], at: &str, reader: &mut Reader) -> Resu
                     return Err(ScimError::invalid_value(format!("{at} has two values with primary true; one is allowed")));
                 }
                 *primary = Value::Bool(false);
+                lost = true;
             }
             found = true;
         }
     }
-    Ok(())
+    Ok(lost)
 }
 
 fn wrong_type(attribute: &Attribute, value: &Value, at: &str) -> ScimError {

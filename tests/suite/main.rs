@@ -5,9 +5,13 @@
 
 mod accept_loop;
 mod app;
+mod cases;
 mod cluster;
 mod large_groups;
 mod passwords;
+mod documents;
+mod filter_agreement;
+mod lookups;
 mod smoke;
 mod support;
 mod tenants;
