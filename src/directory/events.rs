@@ -4,7 +4,8 @@
 //! Kinds are JumpCloud's Directory Insights names. `change` names what changed and holds no person's data, so that erasing a
 //! person does not mean editing the record; the sentence of a refusal quotes what the client sent, as the client was told it.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -88,13 +89,22 @@ pub struct Refusal {
 pub(super) struct RefusalLog {
     waiting: Mutex<Option<mpsc::Sender<Refusal>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
+    counts: Arc<Counts>,
+}
+
+/// What became of refusals since the start.
+#[derive(Debug, Default)]
+struct Counts {
+    recorded: AtomicU64,
+    dropped: AtomicU64,
 }
 
 impl RefusalLog {
     pub(super) fn start(pool: PgPool) -> Self {
         let (waiting, inbox) = mpsc::channel(WAITING_MAX);
-        let writer = tokio::spawn(write_all(pool, inbox));
-        Self { waiting: Mutex::new(Some(waiting)), writer: Mutex::new(Some(writer)) }
+        let counts = Arc::<Counts>::default();
+        let writer = tokio::spawn(write_all(pool, inbox, Arc::clone(&counts)));
+        Self { waiting: Mutex::new(Some(waiting)), writer: Mutex::new(Some(writer)), counts }
     }
 
     /// Writes what waits and ends the task.
@@ -114,17 +124,30 @@ impl Directory {
     pub fn record_refusal(&self, refusal: Refusal) {
         let waiting = self.refusals.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.as_ref().is_none_or(|waiting| waiting.try_send(refusal).is_err()) {
+            self.refusals.counts.dropped.fetch_add(1, Ordering::Relaxed);
             tracing::warn!("a refused request is not recorded: too many wait for it");
         }
     }
+
+    /// How many refused requests were written to the record since the start, and how many could not be.
+    #[must_use]
+    pub fn refusals(&self) -> (u64, u64) {
+        let counts = &self.refusals.counts;
+        (counts.recorded.load(Ordering::Relaxed), counts.dropped.load(Ordering::Relaxed))
+    }
 }
 
-async fn write_all(pool: PgPool, mut inbox: mpsc::Receiver<Refusal>) {
+async fn write_all(pool: PgPool, mut inbox: mpsc::Receiver<Refusal>, counts: Arc<Counts>) {
     let mut batch = Vec::new();
     while inbox.recv_many(&mut batch, BATCH_MAX).await > 0 {
-        if let Err(error) = write(&pool, &batch).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, count = batch.len(), "refused requests are not recorded");
-        }
+        let count = batch.len() as u64;
+        match write(&pool, &batch).await {
+            Ok(()) => counts.recorded.fetch_add(count, Ordering::Relaxed),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, count, "refused requests are not recorded");
+                counts.dropped.fetch_add(count, Ordering::Relaxed)
+            }
+        };
         batch.clear();
     }
 }

@@ -8,7 +8,6 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::error::{Failure, scim};
@@ -53,10 +52,10 @@ impl Call {
 impl FromRequestParts<App> for Call {
     type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Response> {
         let origin = parts.extensions.get::<Origin>().cloned().expect("the token's layer lies around every handler");
         let query = Query::parse(parts.uri.query().unwrap_or_default()).map_err(scim)?;
-        let reader = Reader::new(origin.caller.conformance, app.0.limits);
+        let reader = parts.extensions.get::<Reader>().cloned().expect("the token's layer gives every request its reader");
         Ok(Self { origin, reader, query, headers: parts.headers.clone() })
     }
 }
@@ -66,7 +65,7 @@ pub(super) fn id_of(resource_type: &str, Path(id): &Path<String>) -> Result<Uuid
     parse_id(id).ok_or_else(|| ScimError::not_found(resource_type, id))
 }
 
-/// Lets a request with a live token pass and records what is then refused.
+/// Lets a request with a live token pass, records what is then refused and counts what was coerced or set aside in it.
 pub(super) async fn authenticate(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let caller = match caller(&app, request.headers()).await {
         Ok(Some(caller)) => Arc::new(caller),
@@ -79,15 +78,19 @@ pub(super) async fn authenticate(State(app): State<App>, mut request: Request, n
     let took = request.extensions().get::<MatchedPath>().cloned();
     let kind = kind_of(request.method(), request.uri().path());
     let resource_id = request.uri().path().rsplit('/').next().and_then(parse_id);
+    let reader = Reader::new(caller.conformance, app.0.limits);
     request.extensions_mut().insert(origin.clone());
+    // Its clone in the handler writes into the same notes, so they are here also when the handler refuses.
+    request.extensions_mut().insert(reader.clone());
     let mut response = next.run(request).await;
     if let (Some(kind), Some(error)) = (kind, response.extensions().get::<ScimError>()) {
         // A lookup that finds nothing is no failure; neither is a fault of ours a fault of the request.
         if kind.is_change() || error.status != 404 {
             let error = error.clone();
-            app.directory().record_refusal(Refusal { origin, kind, resource_id, error, notes: Value::Null });
+            app.directory().record_refusal(Refusal { origin, kind, resource_id, error, notes: reader.notes_json() });
         }
     }
+    app.metrics().count_quirks(&caller, &reader.notes());
     response.extensions_mut().insert(Known(caller));
     if let Some(took) = took {
         response.extensions_mut().insert(Took(took));

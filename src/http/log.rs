@@ -4,13 +4,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
+use super::App;
 use crate::directory::Caller;
 
 /// The header in which a request id comes and goes.
@@ -31,8 +32,8 @@ pub(super) struct Known(pub(super) Arc<Caller>);
 #[derive(Debug, Clone)]
 pub(super) struct Took(pub(super) MatchedPath);
 
-/// Gives the request an id and logs its end.
-pub(super) async fn request(mut request: Request, next: Next) -> Response {
+/// Gives the request an id, logs its end and counts it.
+pub(super) async fn request(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = request_id(&request);
     request.extensions_mut().insert(RequestId(Arc::clone(&id)));
@@ -41,12 +42,15 @@ pub(super) async fn request(mut request: Request, next: Next) -> Response {
     let mut response = next.run(request).instrument(span.clone()).await;
     let caller = response.extensions_mut().remove::<Known>();
     let route = response.extensions_mut().remove::<Took>();
+    let route = route.as_ref().map_or("-", |route| route.0.as_str());
+    let duration = started.elapsed();
+    app.metrics().observe(route, &method, response.status(), duration);
     span.in_scope(|| {
         tracing::info!(
             %method,
-            route = route.as_ref().map_or("-", |route| route.0.as_str()),
+            route,
             status = response.status().as_u16(),
-            duration_ms = (started.elapsed().as_secs_f64() * 1e6).round() / 1e3,
+            duration_ms = (duration.as_secs_f64() * 1e6).round() / 1e3,
             tenant.slug = caller.as_ref().map(|caller| caller.0.tenant_slug.as_str()),
             connection.name = caller.as_ref().map(|caller| caller.0.connection_name.as_str()),
             "answered"

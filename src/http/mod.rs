@@ -14,6 +14,7 @@ mod groups;
 mod health;
 pub mod health_probe;
 mod log;
+mod metrics;
 pub mod routes;
 mod search;
 pub mod serve;
@@ -51,6 +52,7 @@ struct Shared {
     body_bytes: usize,
     http: Http,
     leaving: AtomicBool,
+    metrics: metrics::Metrics,
 }
 
 impl App {
@@ -64,6 +66,7 @@ impl App {
             body_bytes: config.limits.body_bytes,
             http: config.http.clone(),
             leaving: AtomicBool::new(false),
+            metrics: metrics::Metrics::default(),
         }))
     }
 
@@ -78,6 +81,10 @@ impl App {
 
     fn directory(&self) -> &Directory {
         &self.0.directory
+    }
+
+    fn metrics(&self) -> &metrics::Metrics {
+        &self.0.metrics
     }
 }
 
@@ -101,11 +108,12 @@ pub fn router(app: App) -> Router {
     Router::new()
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
+        .route("/metrics", get(metrics::metrics))
         .fallback_service(MapRequest::new(inner, one_spelling))
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(from_fn_with_state(app.clone(), error::in_time))
         .layer(from_fn(answer::security_headers))
-        .layer(from_fn(log::request))
+        .layer(from_fn_with_state(app.clone(), log::request))
         .with_state(app)
 }
 

@@ -1,6 +1,8 @@
 //! How one request is read: the limits it must keep, whether the connection is strict, and the notes on everything that was
 //! coerced, set aside or ignored on the way. Notes end in the request's event and in the metrics: nothing is swallowed silently.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use serde_json::{Value, json};
 
 use crate::scim::error::ScimError;
@@ -63,22 +65,29 @@ pub struct Note {
 /// Most notes kept for one request; a hostile body may hold a million oddities.
 const NOTES_MAX: usize = 64;
 
-/// The state of reading one request.
+/// What was noted, each place once: a unit of work that is done again notes the same again.
+#[derive(Debug, Default)]
+struct Notes {
+    kept: Vec<Note>,
+    omitted: usize,
+}
+
+/// The state of reading one request. Clones share their notes: whoever let the request in still sees them when its handler has
+/// given up halfway.
 #[derive(Debug, Clone, Default)]
 pub struct Reader {
     /// Lenient or strict.
     pub conformance: Conformance,
     /// The bounds.
     pub limits: Limits,
-    notes: Vec<Note>,
-    omitted: usize,
+    notes: Arc<Mutex<Notes>>,
 }
 
 impl Reader {
     /// A reader for one request.
     #[must_use]
     pub fn new(conformance: Conformance, limits: Limits) -> Self {
-        Self { conformance, limits, notes: Vec::new(), omitted: 0 }
+        Self { conformance, limits, notes: Arc::default() }
     }
 
     /// Whether deviations are accepted.
@@ -89,41 +98,47 @@ impl Reader {
 
     /// Records that a quirk was applied.
     pub fn note(&mut self, quirk: &'static str, at: &str) {
-        if self.notes.len() < NOTES_MAX {
-            self.notes.push(Note { quirk, at: at.chars().take(120).collect() });
+        let at: String = at.chars().take(120).collect();
+        let mut notes = self.locked();
+        if notes.kept.iter().any(|note| note.quirk == quirk && note.at == at) {
+            return;
+        }
+        if notes.kept.len() < NOTES_MAX {
+            notes.kept.push(Note { quirk, at });
         } else {
-            self.omitted += 1;
+            notes.omitted += 1;
         }
     }
 
-    /// Everything noted so far.
+    /// Everything noted so far, each place once.
     #[must_use]
-    pub fn notes(&self) -> &[Note] {
-        &self.notes
+    pub fn notes(&self) -> Vec<Note> {
+        self.locked().kept.clone()
     }
 
     /// The notes as an event carries them: `{"jumpcloud_sends_unknown_attributes": ["costcenter"]}`; null when there are none.
     #[must_use]
     pub fn notes_json(&self) -> Value {
-        if self.notes.is_empty() {
+        let notes = self.locked();
+        if notes.kept.is_empty() {
             return Value::Null;
         }
         let mut by_quirk = json!({});
-        for note in &self.notes {
-            let places = &mut by_quirk[note.quirk];
-            if places.is_null() {
-                *places = json!([]);
-            }
-            if let Value::Array(places) = places
-                && !places.iter().any(|place| place == &note.at)
-            {
-                places.push(note.at.as_str().into());
+        for note in &notes.kept {
+            match &mut by_quirk[note.quirk] {
+                Value::Array(places) => places.push(note.at.as_str().into()),
+                first => *first = json!([note.at]),
             }
         }
-        if self.omitted > 0 {
-            by_quirk["omitted"] = self.omitted.into();
+        if notes.omitted > 0 {
+            by_quirk["omitted"] = notes.omitted.into();
         }
         by_quirk
+    }
+
+    /// A poisoned lock is taken all the same: the notes are whole after every statement.
+    fn locked(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Refuses a count over its limit.
