@@ -5,9 +5,18 @@
 
 mod accept_loop;
 mod app;
+mod auth;
+mod bad_input;
+mod cancelled;
 mod cluster;
+mod events;
+mod floors;
+mod jumpcloud;
+mod jumpcloud_groups;
+mod races;
 mod smoke;
 mod support;
 mod tenants;
+mod tenants_apart;
 mod tokens;
 mod units;
