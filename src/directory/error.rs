@@ -94,8 +94,8 @@ fn speaks_of_the_server(code: &str) -> bool {
             | "53300" | "53100"
             // Read-only: a primary that has become a standby.
             | "25006"
-            // Credentials that are being rotated.
-            | "28P01"
+            // Credentials that are being rotated, a database that is being restored under its name.
+            | "28P01" | "3D000"
             // statement_timeout, lock_timeout, idle_in_transaction_session_timeout.
             | "57014" | "55P03" | "25P03"
         )
@@ -150,7 +150,8 @@ pub(super) mod tests {
 
     #[test]
     fn a_database_that_is_away_is_unavailable() {
-        let codes = ["57P01", "57P02", "57P03", "53300", "53100", "25006", "28P01", "57014", "55P03", "25P03", "08006", "40001", "40P01"];
+        let codes =
+            ["57P01", "57P02", "57P03", "53300", "53100", "25006", "28P01", "3D000", "57014", "55P03", "25P03", "08006", "40001", "40P01"];
         for code in codes {
             assert!(matches!(Error::from(database(code)), Error::Unavailable(_)), "{code}");
         }

@@ -13,13 +13,13 @@ use super::memberships::groups_of_user;
 use super::passwords::PasswordChange;
 use super::resource::Locked;
 use super::{Caller, Directory, Error, Origin, Stored, constraint};
+use crate::scim::ScimError;
 use crate::scim::catalog::USER;
 use crate::scim::document::{Document, Reading, unique_key};
 use crate::scim::error::quote;
 use crate::scim::etag::{Condition, check_if_match};
 use crate::scim::patch::Patch;
 use crate::scim::reader::Reader;
-use crate::scim::ScimError;
 use crate::workplace::{Employee, Mapping, Settings, profiles};
 
 /// The columns of a user that are derived from the document.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, MatchedPath, Path, Request, State};
+use axum::extract::{FromRequestParts, Path, Request, State};
 use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method};
@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use uuid::Uuid;
 
 use super::error::{Failure, scim};
-use super::log::{Known, RequestId, Took};
+use super::log::{Known, RequestId};
 use super::{App, BASES};
 use crate::directory::{Caller, Kind, Origin, Refusal, Token};
 use crate::scim::ScimError;
@@ -75,7 +75,6 @@ pub(super) async fn authenticate(State(app): State<App>, mut request: Request, n
     let request_id = request.extensions().get::<RequestId>().map(|id| Arc::clone(&id.0)).unwrap_or_default();
     let base = format!("{}{}", app.0.public_url, base_of(request.uri().path()));
     let origin = Origin { caller: Arc::clone(&caller), request_id, base: base.into() };
-    let took = request.extensions().get::<MatchedPath>().cloned();
     let kind = kind_of(request.method(), request.uri().path());
     let resource_id = request.uri().path().rsplit('/').next().and_then(parse_id);
     let reader = Reader::new(caller.conformance, app.0.limits);
@@ -92,9 +91,6 @@ pub(super) async fn authenticate(State(app): State<App>, mut request: Request, n
     }
     app.metrics().count_quirks(&caller, &reader.notes());
     response.extensions_mut().insert(Known(caller));
-    if let Some(took) = took {
-        response.extensions_mut().insert(Took(took));
-    }
     response
 }
 

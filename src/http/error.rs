@@ -100,12 +100,17 @@ fn is_version(segment: &str) -> bool {
     segment.strip_prefix(['v', 'V']).is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// Gives answers that axum makes itself (405) the form of a SCIM error.
+/// Gives answers that axum makes itself the form of a SCIM error: 405, and 400 for an id that is not UTF-8, which is an unknown
+/// one like any other that we did not issue.
 pub(super) async fn in_scim_form(request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let response = next.run(request).await;
-    if response.status() != StatusCode::METHOD_NOT_ALLOWED {
-        return response;
+    match response.status() {
+        StatusCode::METHOD_NOT_ALLOWED => {}
+        StatusCode::BAD_REQUEST if response.extensions().get::<ScimError>().is_none() => {
+            return scim(ScimError::new(404, "there is nothing at this path: it is not UTF-8"));
+        }
+        _ => return response,
     }
     let mut refused = scim(ScimError::new(405, format!("this resource has no method {method}; the header Allow lists those it has")));
     if let Some(allow) = response.headers().get(ALLOW) {

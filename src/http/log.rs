@@ -30,7 +30,17 @@ pub(super) struct Known(pub(super) Arc<Caller>);
 
 /// The route that a request took, for the log line.
 #[derive(Debug, Clone)]
-pub(super) struct Took(pub(super) MatchedPath);
+struct Took(MatchedPath);
+
+/// Carries the route out to the log line: only inside the router is it known.
+pub(super) async fn route(request: Request, next: Next) -> Response {
+    let took = request.extensions().get::<MatchedPath>().cloned();
+    let mut response = next.run(request).await;
+    if let Some(took) = took {
+        response.extensions_mut().insert(Took(took));
+    }
+    response
+}
 
 /// Gives the request an id, logs its end and counts it.
 pub(super) async fn request(State(app): State<App>, mut request: Request, next: Next) -> Response {

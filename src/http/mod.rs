@@ -28,6 +28,7 @@ use axum::extract::Request;
 use axum::http::Uri;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
+use tower::Layer as _;
 use tower::util::MapRequest;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -99,12 +100,10 @@ pub fn router(app: App) -> Router {
     for route in routes::API {
         inner = inner.route(&format!("{API_BASE}{}", route.path), (route.handler)());
     }
-    // The layers lie around the router that owns the handlers: no path leads to one of them past the token.
-    let inner = inner
-        .fallback(error::no_such_path)
-        .layer(from_fn(error::in_scim_form))
-        .layer(from_fn_with_state(app.clone(), auth::authenticate))
-        .with_state(app.clone());
+    let inner = inner.fallback(error::no_such_path).layer(from_fn(error::in_scim_form)).layer(from_fn(log::route)).with_state(app.clone());
+    // The token is asked for around the whole router that owns the handlers: no path leads to one of them past it. Not with
+    // `Router::layer`, which goes inside: the router would add `Allow` to a 401 and so tell anybody which paths there are.
+    let inner = from_fn_with_state(app.clone(), auth::authenticate).layer(inner);
     Router::new()
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))

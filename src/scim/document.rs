@@ -238,7 +238,7 @@ pub(crate) fn is_unassigned(value: &Value) -> bool {
     }
 }
 
-/// Refuses unknown attributes that could not be stored, or are too many.
+/// Refuses unknown attributes when they are too many.
 ///
 /// # Errors
 /// 400 `invalidValue`.
@@ -250,22 +250,7 @@ pub(crate) fn check_unmapped(unmapped: &Map<String, Value>) -> Result<(), ScimEr
             text.len()
         )));
     }
-    // Serialized, every control character is an escape; U+0000 is the one that PostgreSQL cannot store.
-    if text.contains("\\u0000") && unmapped.iter().any(|(name, value)| holds_nul(name, value)) {
-        return Err(ScimError::invalid_value("an attribute that is in no schema holds the character U+0000"));
-    }
     Ok(())
-}
-
-/// Depth is bounded by the JSON parser.
-fn holds_nul(name: &str, value: &Value) -> bool {
-    name.contains('\0')
-        || match value {
-            Value::String(text) => text.contains('\0'),
-            Value::Array(values) => values.iter().any(|value| holds_nul("", value)),
-            Value::Object(object) => object.iter().any(|(name, value)| holds_nul(name, value)),
-            _ => false,
-        }
 }
 
 /// RFC 7643 §3: `schemas` names the type's own URIs, at least one, none twice.
@@ -426,6 +411,7 @@ pub(crate) fn check_text(attribute: &Attribute, text: &str, at: &str) -> Result<
     if text.len() > max && text.chars().count() > max {
         return Err(ScimError::invalid_value(format!("{at} is longer than {max} characters")));
     }
+    // By the attribute and not by `at`, which a PATCH may spell in any letter case or with a URN.
     let is_identifier = matches!(attribute.name, "userName" | "externalId" | "displayName");
     if attribute.name == "externalId" && text.len() > KEY_MAX_BYTES {
         return Err(ScimError::invalid_value(format!("{at} is longer than {KEY_MAX_BYTES} bytes")));

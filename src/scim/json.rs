@@ -1,6 +1,7 @@
 //! JSON as requests carry it: parsed once, with the rules that a permissive parser leaves out. A key may stand only once in
 //! an object, in any letter case (RFC 7643 §2.1 makes `userName` and `UserName` the same attribute, and a server that takes
-//! the last of `{"active":true,"active":false}` disagrees with the one that takes the first). Nesting is bounded.
+//! the last of `{"active":true,"active":false}` disagrees with the one that takes the first). Nesting is bounded. No text holds
+//! U+0000, which PostgreSQL cannot store: it is refused here for keys and values, known attributes and unknown ones alike.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -16,16 +17,45 @@ pub const JSON_MAX_DEPTH: usize = 32;
 /// Parses a request body.
 ///
 /// # Errors
-/// 400 `invalidSyntax` with line and column.
+/// 400 `invalidSyntax` with line and column; 400 `invalidValue` naming the place of a U+0000.
 pub fn parse(bytes: &[u8]) -> Result<Value, ScimError> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(ScimError::invalid_syntax("the body is empty; a JSON object is expected"));
     }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    Node { depth: 0 }
+    let value = Node { depth: 0 }
         .deserialize(&mut deserializer)
         .and_then(|value| deserializer.end().map(|()| value))
-        .map_err(|error| ScimError::invalid_syntax(format!("the body is not valid JSON: {error}")))
+        .map_err(|error| ScimError::invalid_syntax(format!("the body is not valid JSON: {error}")))?;
+    // In JSON it can only be written as an escape, so nearly no body has to be searched.
+    if bytes.windows(NUL_ESCAPE.len()).any(|window| window == NUL_ESCAPE)
+        && let Some(place) = place_of_nul(&value)
+    {
+        return Err(ScimError::invalid_value(format!("{place} holds the character U+0000, which is not allowed")));
+    }
+    Ok(value)
+}
+
+const NUL_ESCAPE: &[u8] = b"\\u0000";
+
+/// Where a text or a key holds U+0000: `emails[0].value`. Depth is bounded by the parser.
+fn place_of_nul(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => text.contains('\0').then(String::new),
+        Value::Array(values) => {
+            let found = values.iter().enumerate().find_map(|(index, value)| Some((index, place_of_nul(value)?)));
+            found.map(|(index, rest)| format!("[{index}]{rest}"))
+        }
+        Value::Object(object) => object.iter().find_map(|(key, value)| {
+            if key.contains('\0') {
+                return Some(format!("the key {}", quote(key)));
+            }
+            let rest = place_of_nul(value)?;
+            let separator = if rest.is_empty() || rest.starts_with('[') { "" } else { "." };
+            Some(format!("{key}{separator}{rest}"))
+        }),
+        _ => None,
+    }
 }
 
 /// Parses a request body that must be an object.
@@ -135,6 +165,19 @@ mod tests {
     fn a_key_stands_once_in_any_letter_case() {
         assert!(detail(r#"{"active":true,"active":false}"#).contains("stands twice"));
         assert!(detail(r#"{"emails":[{"value":"a","Value":"b"}]}"#).contains("stands twice"));
+    }
+
+    #[test]
+    fn the_character_nul_is_refused_with_its_place() {
+        for (text, place) in [
+            (r#"{"userName":"a\u0000b"}"#, "userName holds"),
+            (r#"{"emails":[{"value":"a"},{"value":"\u0000"}]}"#, "emails[1].value holds"),
+            (r#"{"x":[["\u0000"]]}"#, "x[0][0] holds"),
+            (r#"{"x":{"a\u0000":1}}"#, "x.the key \"a\\0\" holds"),
+        ] {
+            assert!(detail(text).contains(place), "{}", detail(text));
+        }
+        assert!(parse(br#"{"userName":"a\\u0000b"}"#).is_ok(), "an escaped backslash before it makes it six characters");
     }
 
     #[test]

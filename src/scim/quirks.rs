@@ -147,7 +147,8 @@ pub fn default_display_name(document: &Map<String, Value>) -> Option<String> {
 
 /// The text without what no display name may hold, so that a client can send back the one we made.
 fn in_one_line(text: &str) -> String {
-    let line: String = text.chars().map(|c| if text::forbidden_in_identifier(c.encode_utf8(&mut [0; 4])).is_some() { ' ' } else { c }).collect();
+    let line: String =
+        text.chars().map(|c| if text::forbidden_in_identifier(c.encode_utf8(&mut [0; 4])).is_some() { ' ' } else { c }).collect();
     line.trim().chars().take(text::TEXT_MAX_CHARS).collect()
 }
 

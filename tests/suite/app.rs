@@ -41,7 +41,11 @@ pub async fn strict_app() -> TestApp {
 
 /// An application on a new tenant; `settings` are environment variables such as `("FRONTDESK_LIMITS_BODY_BYTES", "1000")`.
 pub async fn app_with(profile: Profile, conformance: Conformance, settings: &[(&str, &str)]) -> TestApp {
-    let directory = support::directory().await;
+    app_on(support::directory().await, profile, conformance, settings).await
+}
+
+/// The same on a directory of the test's own.
+pub async fn app_on(directory: Directory, profile: Profile, conformance: Conformance, settings: &[(&str, &str)]) -> TestApp {
     let tenant = directory.create_tenant(&support::unique("tenant"), None, profile).await.expect("the slug is new");
     let connection = directory.create_connection(tenant.id, "jumpcloud", Provider::JumpCloud, conformance).await.expect("the name is new");
     let token = directory.create_token(&connection, None, None).await.expect("a token can be made");

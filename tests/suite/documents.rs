@@ -37,10 +37,41 @@ fn json_value() -> impl Strategy<Value = Value> {
 fn key() -> impl Strategy<Value = String> {
     let known = select(
         &[
-            "schemas", "id", "externalId", "meta", "userName", "USERNAME", "displayName", "name", "givenName", "familyName", "emails", "Emails",
-            "value", "type", "primary", "display", "$ref", "active", "roles", "addresses", "formatted", "manager", "department", "password",
-            "groups", "members", "x509Certificates", "title", "name.givenName", "emails[type eq \"work\"].value", ENTERPRISE,
-            "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager", "urn:ietf:params:scim:schemas:core:2.0:User", "costcenter", "",
+            "schemas",
+            "id",
+            "externalId",
+            "meta",
+            "userName",
+            "USERNAME",
+            "displayName",
+            "name",
+            "givenName",
+            "familyName",
+            "emails",
+            "Emails",
+            "value",
+            "type",
+            "primary",
+            "display",
+            "$ref",
+            "active",
+            "roles",
+            "addresses",
+            "formatted",
+            "manager",
+            "department",
+            "password",
+            "groups",
+            "members",
+            "x509Certificates",
+            "title",
+            "name.givenName",
+            "emails[type eq \"work\"].value",
+            ENTERPRISE,
+            "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager",
+            "urn:ietf:params:scim:schemas:core:2.0:User",
+            "costcenter",
+            "",
         ][..],
     );
     prop_oneof![12 => known.prop_map(str::to_owned), 1 => text()]
@@ -77,9 +108,10 @@ fn check_canonical(resource_type: &'static ResourceType, body: &Map<String, Valu
     prop_assert_eq!(again.as_ref().map(Document::to_text), Some(document.to_text()), "read again");
     let stored = Document::from_stored(&document.to_text()).expect("what we wrote is JSON");
     prop_assert_eq!(stored.to_text(), document.to_text(), "stored and read");
-    let holds_null = document.to_text().contains("null") && contains(&Value::Object(document.as_map().clone()), &|value| {
-        value.is_null() || value.as_array().is_some_and(Vec::is_empty) || value.as_object().is_some_and(Map::is_empty)
-    });
+    let holds_null = document.to_text().contains("null")
+        && contains(&Value::Object(document.as_map().clone()), &|value| {
+            value.is_null() || value.as_array().is_some_and(Vec::is_empty) || value.as_object().is_some_and(Map::is_empty)
+        });
     prop_assert!(!holds_null, "{} has something unassigned in it", document.to_text());
     for attribute in document.as_map().values().filter_map(Value::as_array) {
         prop_assert!(attribute.iter().filter(|value| value["primary"] == true).count() <= 1, "two primaries in {}", document.to_text());
@@ -112,9 +144,8 @@ fn whatever_is_read_is_canonical() {
 /// Whatever a PATCH makes of a document is a document, too, and doing it again changes nothing more where it only replaces.
 #[test]
 fn whatever_a_patch_leaves_is_canonical() {
-    let operation = (select(&["add", "Replace", "remove"][..]), prop::option::of(path()), json_value()).prop_map(|(op, path, value)| {
-        json!({ "op": op, "path": path, "value": value })
-    });
+    let operation = (select(&["add", "Replace", "remove"][..]), prop::option::of(path()), json_value())
+        .prop_map(|(op, path, value)| json!({ "op": op, "path": path, "value": value }));
     let outcome = runner(3_000).run(&(body(), prop::collection::vec(operation, 1..4)), |(body, operations)| {
         for (resource_type, conformance) in [(&USER, Conformance::Lenient), (&USER, Conformance::Strict), (&GROUP, Conformance::Lenient)] {
             let Some(document) = read(resource_type, &body, conformance) else { continue };
@@ -134,11 +165,34 @@ fn whatever_a_patch_leaves_is_canonical() {
 fn path() -> impl Strategy<Value = String> {
     let known = select(
         &[
-            "userName", "title", "name", "name.givenName", "emails", "emails.value", "emails[type eq \"work\"]", "emails[type eq \"work\"].value",
-            "emails[primary eq true].value", "emails[primary eq \"True\" and type eq \"home\"].value", "roles", "roles[value eq \"a\"].primary",
-            "roles[primary eq true]", "addresses[type eq \"work\"].locality", "manager", "manager.value", "department", ENTERPRISE,
-            "x509Certificates[value eq \"no base64!\"].display", "emails[value eq \"a\\u0001b\"].type", "emails[type eq \"\"].value", "active",
-            "displayName", "externalId", "roles.primary", "emails[type eq \"a\" and type eq \"b\"].value", "nowhere", "emails[value pr].primary",
+            "userName",
+            "title",
+            "name",
+            "name.givenName",
+            "emails",
+            "emails.value",
+            "emails[type eq \"work\"]",
+            "emails[type eq \"work\"].value",
+            "emails[primary eq true].value",
+            "emails[primary eq \"True\" and type eq \"home\"].value",
+            "roles",
+            "roles[value eq \"a\"].primary",
+            "roles[primary eq true]",
+            "addresses[type eq \"work\"].locality",
+            "manager",
+            "manager.value",
+            "department",
+            ENTERPRISE,
+            "x509Certificates[value eq \"no base64!\"].display",
+            "emails[value eq \"a\\u0001b\"].type",
+            "emails[type eq \"\"].value",
+            "active",
+            "displayName",
+            "externalId",
+            "roles.primary",
+            "emails[type eq \"a\" and type eq \"b\"].value",
+            "nowhere",
+            "emails[value pr].primary",
         ][..],
     );
     prop_oneof![12 => known.prop_map(str::to_owned), 1 => text()]

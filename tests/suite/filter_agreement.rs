@@ -89,7 +89,10 @@ impl Stock {
             .flat_map(|resource| [&resource["id"], &resource["meta"]["created"], &resource["meta"]["lastModified"]])
             .map(|value| value.as_str().expect("these are strings").to_owned())
             .collect();
-        literals.extend(["2024-01-01T00:00:00Z", "2099-12-31T23:59:59.123456789+14:00", "User", "user", "Group", "direct", "INDIRECT"].map(str::to_owned));
+        literals.extend(
+            ["2024-01-01T00:00:00Z", "2099-12-31T23:59:59.123456789+14:00", "User", "user", "Group", "direct", "INDIRECT"]
+                .map(str::to_owned),
+        );
         literals.extend([USER.schema.id, GROUP.schema.id].map(str::to_owned));
         literals
     }
@@ -120,7 +123,9 @@ fn value_paths(resource_type: &'static ResourceType) -> Vec<(&'static str, Vec<(
     let extensions = resource_type.extensions.iter().flat_map(|schema| schema.attributes);
     let attributes = resource_type.common.iter().chain(resource_type.schema.attributes).chain(extensions);
     let complex = attributes.filter(|attribute| attribute.kind == Kind::Complex);
-    complex.map(|attribute| (attribute.name, attribute.sub_attributes.iter().map(|sub| (sub.name.to_owned(), sub.kind)).collect())).collect()
+    complex
+        .map(|attribute| (attribute.name, attribute.sub_attributes.iter().map(|sub| (sub.name.to_owned(), sub.kind)).collect()))
+        .collect()
 }
 
 /// A name in another letter case now and then.
@@ -143,7 +148,9 @@ fn literal(kind: Kind, known: Vec<String>) -> BoxedStrategy<String> {
     let other = select(&["true", "false", "null", "\"True\"", "1", "-2.5e3", "\"\"", "unquoted"][..]).prop_map(str::to_owned);
     let fitting = match kind {
         Kind::Boolean => select(&["true", "false", "\"True\""][..]).prop_map(str::to_owned).boxed(),
-        Kind::DateTime => select(known.into_iter().filter(|text| text.contains('T') && text.contains(':')).collect::<Vec<_>>()).prop_map(quoted).boxed(),
+        Kind::DateTime => {
+            select(known.into_iter().filter(|text| text.contains('T') && text.contains(':')).collect::<Vec<_>>()).prop_map(quoted).boxed()
+        }
         _ => texts,
     };
     prop_oneof![12 => fitting, 1 => other].boxed()
@@ -171,9 +178,9 @@ fn combined(term: BoxedStrategy<String>, depth: u32) -> BoxedStrategy<String> {
 
 fn filter(resource_type: &'static ResourceType, known: Vec<String>) -> BoxedStrategy<String> {
     let terms = term(filterable_names(resource_type), known.clone());
-    let paths = value_paths(resource_type).into_iter().map(|(name, subs)| {
-        combined(term(subs, known.clone()), 2).prop_map(move |inner| format!("{name}[{inner}]")).boxed()
-    });
+    let paths = value_paths(resource_type)
+        .into_iter()
+        .map(|(name, subs)| combined(term(subs, known.clone()), 2).prop_map(move |inner| format!("{name}[{inner}]")).boxed());
     let paths = proptest::strategy::Union::new(paths);
     combined(prop_oneof![2 => terms, 1 => paths].boxed(), 3)
 }
@@ -225,7 +232,11 @@ async fn check_fixed(stock: &Stock) {
         "userName sw \"\" and title ew \"\"".into(),
     ];
     users.extend(["eq", "ne", "gt", "ge", "lt", "le"].map(|operator| format!("meta.created {operator} {created}")));
-    users.extend(["co", "sw", "ew", "eq", "ne"].iter().flat_map(|operator| TEXTS.iter().map(move |text| format!("nickName {operator} {}", Value::from(*text)))));
+    users.extend(
+        ["co", "sw", "ew", "eq", "ne"]
+            .iter()
+            .flat_map(|operator| TEXTS.iter().map(move |text| format!("nickName {operator} {}", Value::from(*text)))),
+    );
     for filter in &users {
         stock.check(&USER, filter).await.unwrap();
     }
@@ -256,13 +267,49 @@ fn postgresql_and_memory_find_the_same_resources() {
 async fn a_filter_that_means_nothing_is_refused_with_its_position() {
     let app = app().await;
     for filter in [
-        "", " ", "userName", "userName eq", "userName like \"a\"", "shoeSize eq 1", "name.shoeSize pr", "active gt true", "active co \"t\"",
-        "x509Certificates.value ge \"AA\"", "meta.created co \"2024\"", "meta.created eq \"yesterday\"", "userName gt null", "userName eq 5",
-        "active eq \"yes\"", "password eq \"x\"", "password pr", "name eq \"x\"", "addresses co \"x\"", "meta.location pr", "groups.$ref pr",
-        "userName eq \"a\" and", "and userName pr", "userName pr userName pr", "(userName pr", "userName pr)", "emails[type pr", "emails]",
-        "emails[]", "userName[type pr]", "emails[emails[type pr]]", "not userName pr", "userName eq \"a", "userName eq \"\\x\"",
-        "userName eq \"\\ud800\"", "userName eq \"\\u0000\"", "userName eq [1]", "urn:ietf:params:scim:schemas:core:2.0:User pr",
-        "emails.type.value pr", "members pr", "userName eq 'a'b\"", "\u{0}", "😀 pr",
+        "",
+        " ",
+        "userName",
+        "userName eq",
+        "userName like \"a\"",
+        "shoeSize eq 1",
+        "name.shoeSize pr",
+        "active gt true",
+        "active co \"t\"",
+        "x509Certificates.value ge \"AA\"",
+        "meta.created co \"2024\"",
+        "meta.created eq \"yesterday\"",
+        "userName gt null",
+        "userName eq 5",
+        "active eq \"yes\"",
+        "password eq \"x\"",
+        "password pr",
+        "name eq \"x\"",
+        "addresses co \"x\"",
+        "meta.location pr",
+        "groups.$ref pr",
+        "userName eq \"a\" and",
+        "and userName pr",
+        "userName pr userName pr",
+        "(userName pr",
+        "userName pr)",
+        "emails[type pr",
+        "emails]",
+        "emails[]",
+        "userName[type pr]",
+        "emails[emails[type pr]]",
+        "not userName pr",
+        "userName eq \"a",
+        "userName eq \"\\x\"",
+        "userName eq \"\\ud800\"",
+        "userName eq \"\\u0000\"",
+        "userName eq [1]",
+        "urn:ietf:params:scim:schemas:core:2.0:User pr",
+        "emails.type.value pr",
+        "members pr",
+        "userName eq 'a'b\"",
+        "\u{0}",
+        "😀 pr",
     ] {
         let answer = app.get(&format!("/Users?filter={}", percent(filter))).await.refused(400, "invalidFilter");
         assert!(!answer.detail().is_empty(), "{filter}");
@@ -295,7 +342,9 @@ async fn the_limits_of_a_filter_are_exact() {
         let (head, tail) = ("displayName eq \"", "\" or userName pr");
         format!("{head}{}{tail}", "ﷺ".repeat(length - head.len() - tail.len()))
     };
-    for (filter, found) in [(nested(32), 1), (negated(32), 1), (negated(31), 0), (terms(256), 1), (distinct(256), 0), (long(16_384), 1), (wide(6_000), 1)] {
+    for (filter, found) in
+        [(nested(32), 1), (negated(32), 1), (negated(31), 0), (terms(256), 1), (distinct(256), 0), (long(16_384), 1), (wide(6_000), 1)]
+    {
         let answer = app.post("/Users/.search", json!({ "filter": filter })).await.expect(200);
         assert_eq!(answer.body["totalResults"], found, "{}", &filter[..40]);
     }
@@ -323,7 +372,8 @@ async fn long_texts_are_searched_or_refused_but_never_fail() {
         ('\u{1f300}'..).take(500).collect(),
     ];
     for text in texts {
-        let replace = json!({ "Operations": [{ "op": "replace", "path": "title", "value": text.chars().take(1_000).collect::<String>() }] });
+        let replace =
+            json!({ "Operations": [{ "op": "replace", "path": "title", "value": text.chars().take(1_000).collect::<String>() }] });
         app.patch(&format!("/Users/{user}"), replace).await.expect(200);
         for operator in ["co", "sw", "ew", "eq", "gt"] {
             let filter = format!("title {operator} {} or userName {operator} {}", Value::from(text.as_str()), Value::from(text.as_str()));

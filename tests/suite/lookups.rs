@@ -32,8 +32,11 @@ fn respelled(text: &str, how: usize) -> String {
 fn name() -> impl Strategy<Value = String> {
     prop_oneof![
         identifier(),
-        select(&["kelvin office", "Straße", "Groß-ﬁnn", "José ffion", "ΌΣΟΣ", "İstanbul", "ǆ", "가나", "Å\u{212b}", "①②", "½", "ŉ", "ᾳ", "𝐀𝐁"][..])
-            .prop_map(str::to_owned),
+        select(
+            &["kelvin office", "Straße", "Groß-ﬁnn", "José ffion", "ΌΣΟΣ", "İstanbul", "ǆ", "가나", "Å\u{212b}", "①②", "½", "ŉ", "ᾳ", "𝐀𝐁"]
+                [..]
+        )
+        .prop_map(str::to_owned),
     ]
 }
 

@@ -5,15 +5,25 @@
 
 mod accept_loop;
 mod app;
+mod auth;
+mod bad_input;
+mod cancelled;
 mod cases;
 mod cluster;
-mod large_groups;
-mod passwords;
+mod cluster;
 mod documents;
+mod events;
 mod filter_agreement;
+mod floors;
+mod jumpcloud;
+mod jumpcloud_groups;
+mod large_groups;
 mod lookups;
+mod passwords;
+mod races;
 mod smoke;
 mod support;
 mod tenants;
+mod tenants_apart;
 mod tokens;
 mod units;

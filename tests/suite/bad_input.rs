@@ -1,0 +1,598 @@
+//! What a request may get wrong: each fault has its status, its `scimType` and a sentence that names attribute, value and rule;
+//! nothing is half-written, and no word of the database reaches a client. PATCH has a file of its own.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::app::{Answer, TestApp, app, app_with, strict_app};
+use crate::support::observer;
+
+const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+
+/// Words that only the database or the program would say.
+const INSIDES: &[&str] =
+    &["sqlx", "postgres", "sqlstate", "constraint", "relation", "jsonb", "column \"", "22P05", "22021", "23505", "panicked", ".rs:"];
+
+/// An error in the form that every error has: SCIM body, headers, nothing of the inside.
+#[track_caller]
+pub fn assert_well_formed(answer: &Answer) {
+    assert!(answer.status.is_client_error(), "{}: {}", answer.status, answer.text);
+    assert_eq!(answer.body["schemas"], json!(["urn:ietf:params:scim:api:messages:2.0:Error"]), "{}", answer.text);
+    assert_eq!(answer.body["status"], answer.status.as_u16().to_string());
+    assert!(!answer.detail().is_empty() && answer.detail().chars().count() <= 513, "{}", answer.text);
+    assert!(!answer.detail().chars().any(char::is_control), "a control character is echoed: {:?}", answer.detail());
+    assert_eq!(answer.header("content-type"), "application/scim+json");
+    assert_eq!(answer.header("cache-control"), "no-store");
+    assert_eq!(answer.header("x-content-type-options"), "nosniff");
+    assert!(!answer.header("x-request-id").is_empty());
+    let lower = answer.text.to_lowercase();
+    for word in INSIDES {
+        assert!(!lower.contains(&word.to_lowercase()), "the answer speaks of {word}: {}", answer.text);
+    }
+}
+
+/// Sends a body as it is.
+async fn raw(app: &TestApp, method: &str, path: &str, body: impl Into<axum::body::Body>) -> Answer {
+    app.send(app.builder(method, path), body).await
+}
+
+/// Everything that the tenant has: users, groups, memberships, and events of what succeeded.
+pub async fn stock(app: &TestApp) -> Value {
+    sqlx::query_scalar(
+        "select jsonb_build_object(
+             'users', (select jsonb_agg(to_jsonb(u) order by u.seq) from users u where u.tenant_id = $1),
+             'groups', (select jsonb_agg(to_jsonb(g) order by g.seq) from groups g where g.tenant_id = $1),
+             'members', (select jsonb_agg(to_jsonb(m) order by m.group_id, m.user_id) from members m where m.tenant_id = $1),
+             'subgroups', (select jsonb_agg(to_jsonb(s) order by s.group_id, s.child_id) from subgroups s where s.tenant_id = $1),
+             'events', (select count(*) from events e where e.tenant_id = $1 and e.outcome = 'success'))",
+    )
+    .bind(app.tenant.id)
+    .fetch_one(&mut observer().await)
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn malformed_json_is_refused_with_its_position() {
+    let app = app().await;
+    let user = app.user("jsnow").await;
+    let before = stock(&app).await;
+    for (body, position) in [
+        ("{\"userName\": \"a\",}", "line 1 column 18"),
+        ("{\"userName\":\n tru}", "line 2 column"),
+        ("{\"userName\"", "line 1 column"),
+        ("{\"userName\":\"a\"} {}", "line 1 column"),
+        ("{'userName':'a'}", "line 1 column 2"),
+        ("{\"userName\":\"\\ud800\"}", "line 1 column"),
+        ("{\"userName\":\"\\ud800\\u0041\"}", "line 1 column"),
+        ("{\"userName\":\"a\nb\"}", "line"),
+        ("{\"userName\":\"\\x41\"}", "line 1 column"),
+        ("{\"active\":1e400}", "line 1 column"),
+        ("{\"active\":0123}", "line 1 column"),
+        ("{\"active\":NaN}", "line 1 column"),
+        ("\u{feff}{}", "line 1 column"),
+    ] {
+        for (method, path) in [("POST", "/Users".to_owned()), ("PUT", format!("/Users/{user}")), ("PATCH", format!("/Users/{user}"))] {
+            let refused = raw(&app, method, &path, body).await.refused(400, "invalidSyntax");
+            assert_well_formed(&refused);
+            assert!(refused.detail().contains(position), "{body}: {}", refused.detail());
+        }
+    }
+    raw(&app, "POST", "/Users", vec![b'{', b'"', 0xff, b'"', b':', b'1', b'}']).await.refused(400, "invalidSyntax");
+    assert_eq!(stock(&app).await, before);
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_object_is_refused() {
+    let app = app().await;
+    for body in ["", "  \n", "[]", "null", "true", "1", "\"text\"", "[{\"userName\":\"a\"}]"] {
+        for path in ["/Users", "/Groups", "/Users/.search", "/Groups/.search"] {
+            assert_well_formed(&raw(&app, "POST", path, body).await.refused(400, "invalidSyntax"));
+        }
+    }
+}
+
+/// PAT-009: one rule for all: a key stands once in an object, in any letter case.
+#[tokio::test]
+async fn a_key_that_stands_twice_is_refused() {
+    let app = app().await;
+    let user = app.user("jsnow").await;
+    let before = stock(&app).await;
+    for body in [
+        r#"{"userName":"a","userName":"b"}"#,
+        r#"{"userName":"a","active":true,"Active":false}"#,
+        r#"{"userName":"a","emails":[{"value":"a@b","VALUE":"c@d"}]}"#,
+        r#"{"userName":"a","custom":{"x":1,"X":2}}"#,
+        r#"{"userName":"a","user\u004eame":"b"}"#,
+    ] {
+        let refused = raw(&app, "POST", "/Users", body).await.refused(400, "invalidSyntax");
+        assert!(refused.detail().contains("twice"), "{}", refused.detail());
+        raw(&app, "PUT", &format!("/Users/{user}"), body).await.refused(400, "invalidSyntax");
+    }
+    let twice = r#"{"Operations":[{"op":"replace","path":"active","value":false}],"operations":[]}"#;
+    raw(&app, "PATCH", &format!("/Users/{user}"), twice).await.refused(400, "invalidSyntax");
+    assert_eq!(stock(&app).await, before);
+}
+
+#[tokio::test]
+async fn hostile_depth_is_refused_and_the_server_lives() {
+    let app = app().await;
+    for depth in [40, 1_000, 200_000] {
+        let arrays = format!("{{\"userName\":\"a\",\"x\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+        let objects = format!("{{\"userName\":\"a\",\"x\":{}1{}}}", "{\"a\":".repeat(depth), "}".repeat(depth));
+        for body in [arrays, objects, "[".repeat(depth)] {
+            assert_well_formed(&raw(&app, "POST", "/Users", body).await.refused(400, "invalidSyntax"));
+        }
+        let parentheses = format!("{}userName pr{}", "(".repeat(depth), ")".repeat(depth));
+        let nots = format!("{}userName pr", "not (".repeat(depth));
+        for filter in [parentheses, nots] {
+            assert_well_formed(&app.post("/Users/.search", json!({ "filter": filter })).await.refused(400, "invalidFilter"));
+        }
+    }
+    app.user("jsnow").await;
+}
+
+#[tokio::test]
+async fn a_value_of_the_wrong_type_is_named_with_its_attribute() {
+    let app = app().await;
+    let strict = strict_app().await;
+    let user = |extra: Value| {
+        let mut body = json!({ "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "jsnow" });
+        body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        body
+    };
+    for (extra, names) in [
+        (json!({ "userName": 5 }), ["userName", "5"]),
+        (json!({ "userName": { "value": "a" } }), ["userName", "an object"]),
+        (json!({ "userName": ["a", "b"] }), ["userName", "an array"]),
+        (json!({ "title": true }), ["title", "true"]),
+        (json!({ "active": "perhaps" }), ["active", "perhaps"]),
+        (json!({ "active": 1 }), ["active", "1"]),
+        (json!({ "name": "Jon Snow" }), ["name", "Jon Snow"]),
+        (json!({ "name": { "givenName": 7 } }), ["name.givenName", "7"]),
+        (json!({ "emails": [{ "value": 7 }] }), ["emails[0].value", "7"]),
+        (json!({ "emails": [{ "value": "a@b" }, 12] }), ["emails[1]", "12"]),
+        (json!({ "emails": [{ "value": "a@b", "primary": "perhaps" }] }), ["emails[0].primary", "perhaps"]),
+        (json!({ "emails": 7 }), ["emails", "7"]),
+        (json!({ "x509Certificates": [{ "value": "no base64!" }] }), ["x509Certificates[0].value", "base64"]),
+        (json!({ ENTERPRISE: "x" }), ["enterprise", "an object"]),
+        (json!({ ENTERPRISE: { "department": 12 } }), ["department", "12"]),
+        (json!({ ENTERPRISE: { "manager": { "value": 1 } } }), ["manager.value", "1"]),
+        (json!({ "schemas": 5 }), ["schemas", "5"]),
+        (json!({ "schemas": [5] }), ["schemas", "5"]),
+        (json!({ "externalId": 1001 }), ["externalId", "1001"]),
+    ] {
+        for app in [&app, &strict] {
+            let refused = app.post("/Users", user(extra.clone())).await.refused(400, "invalidValue");
+            assert_well_formed(&refused);
+            for name in names {
+                assert!(refused.detail().contains(name), "{extra}: {}", refused.detail());
+            }
+        }
+    }
+    for (members, name) in [
+        (json!([5]), "members[0]"),
+        (json!([{ "value": 5 }]), "members[0].value"),
+        (json!([{ "value": Uuid::nil() }, { "display": "x" }]), "members[1].value"),
+        (json!([{ "value": [] }]), "members[0].value"),
+    ] {
+        let refused = app.post("/Groups", json!({ "displayName": "Sales", "members": members })).await.refused(400, "invalidValue");
+        assert!(refused.detail().contains(name), "{members}: {}", refused.detail());
+    }
+    assert_eq!(stock(&app).await["users"], Value::Null);
+    assert_eq!(stock(&app).await["groups"], Value::Null);
+}
+
+#[tokio::test]
+async fn a_strict_connection_refuses_what_the_rfc_does_not_have() {
+    let app = strict_app().await;
+    let schemas = json!(["urn:ietf:params:scim:schemas:core:2.0:User"]);
+    for (body, scim_type) in [
+        (json!({ "userName": "a" }), "invalidSyntax"),
+        (json!({ "schemas": [], "userName": "a" }), "invalidSyntax"),
+        (json!({ "schemas": schemas, "userName": "a", "shoeSize": 12 }), "invalidSyntax"),
+        (json!({ "schemas": ["urn:scim:schemas:core:1.0"], "userName": "a" }), "invalidSyntax"),
+        (json!({ "schemas": schemas, "userName": "a", "active": "True" }), "invalidValue"),
+        (json!({ "schemas": schemas, "userName": "a", "emails": { "value": "a@b" } }), "invalidValue"),
+        (json!({ "schemas": schemas, "userName": "a", ENTERPRISE: { "manager": "x" } }), "invalidValue"),
+        (
+            json!({ "schemas": schemas, "userName": "a", "emails": [{ "value": "a", "primary": true }, { "value": "b", "primary": true }] }),
+            "invalidValue",
+        ),
+    ] {
+        assert_well_formed(&app.post("/Users", body).await.refused(400, scim_type));
+    }
+}
+
+#[tokio::test]
+async fn what_is_required_is_asked_for_by_name() {
+    let app = app().await;
+    for body in [
+        json!({}),
+        json!({ "userName": null }),
+        json!({ "userName": "" }),
+        json!({ "userName": [] }),
+        json!({ "userName": "  " }),
+        json!({ "userName": "\u{200b}" }),
+    ] {
+        let refused = app.post("/Users", body).await.refused(400, "invalidValue");
+        assert!(refused.detail().contains("userName"), "{}", refused.detail());
+    }
+    for body in [json!({}), json!({ "displayName": null }), json!({ "displayName": "" })] {
+        let refused = app.post("/Groups", body).await.refused(400, "invalidValue");
+        assert!(refused.detail().contains("displayName"), "{}", refused.detail());
+    }
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_413_whether_announced_or_not() {
+    let app = app_with(Default::default(), Default::default(), &[("FRONTDESK_LIMITS_BODY_BYTES", "1000")]).await;
+    let body = |length: usize| {
+        let frame = json!({ "userName": "jsnow", "title": "" }).to_string().len();
+        json!({ "userName": "jsnow", "title": "x".repeat(length - frame) }).to_string()
+    };
+    let large = body(1_001);
+    let announced = app.builder("POST", "/Users").header("content-length", large.len());
+    let streamed = axum::body::Body::from_stream(futures_util::stream::iter([Ok::<_, std::io::Error>(large.clone())]));
+    for refused in [app.send(announced, large.clone()).await, raw(&app, "POST", "/Users", streamed).await] {
+        assert_well_formed(&refused.clone().refused(413, ""));
+        // N79: the limit is named.
+        assert!(refused.detail().contains("1000"), "{}", refused.detail());
+    }
+    assert_eq!(stock(&app).await["users"], Value::Null);
+    raw(&app, "POST", "/Users", body(1_000)).await.expect(201);
+}
+
+#[tokio::test]
+async fn another_media_type_or_encoding_is_415() {
+    let app = app().await;
+    for (name, value) in [("content-type", "text/plain"), ("content-type", "application/xml"), ("content-encoding", "gzip")] {
+        let mut request = axum::http::Request::builder().method("POST").uri("/scim/v2/Users").header(name, value);
+        request = request.header("authorization", format!("Bearer {}", app.token));
+        assert_well_formed(&app.send(request, r#"{"userName":"a"}"#).await.refused(415, ""));
+    }
+    let charset =
+        axum::http::Request::builder().method("POST").uri("/scim/v2/Users").header("content-type", "Application/JSON; charset=utf-8");
+    app.send(charset.header("authorization", format!("Bearer {}", app.token)), r#"{"userName":"a"}"#).await.expect(201);
+}
+
+/// A body with one text put into every place that holds text, one place at a time: values and keys, known and unknown.
+fn with_text_everywhere(text: &str) -> Vec<Value> {
+    let user = |extra: Value| {
+        let mut body = json!({ "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "jsnow" });
+        body.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+        body
+    };
+    vec![
+        user(json!({ "userName": text })),
+        user(json!({ "externalId": text })),
+        user(json!({ "displayName": text })),
+        user(json!({ "title": text })),
+        user(json!({ "profileUrl": text })),
+        user(json!({ "password": text })),
+        user(json!({ "name": { "familyName": text } })),
+        user(json!({ "emails": [{ "value": text }] })),
+        user(json!({ "emails": [{ "value": "a@b", "type": text }] })),
+        user(json!({ "emails": [{ "value": "a@b", "unknown": text }] })),
+        user(json!({ "emails": [{ "value": "a@b", text: "unknown" }] })),
+        user(json!({ "emails": [{ "value": "a@b", text: null }] })),
+        user(json!({ "emails": text })),
+        user(json!({ "active": text })),
+        user(json!({ "x509Certificates": [{ "value": text }] })),
+        user(json!({ "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User", text] })),
+        user(json!({ "id": text })),
+        user(json!({ "meta": { "resourceType": text } })),
+        user(json!({ "groups": [{ "value": text }] })),
+        user(json!({ ENTERPRISE: { "department": text } })),
+        user(json!({ ENTERPRISE: { "manager": { "value": text } } })),
+        user(json!({ ENTERPRISE: { "manager": text } })),
+        user(json!({ ENTERPRISE: { "unknown": text } })),
+        user(json!({ ENTERPRISE: { text: "unknown" } })),
+        user(json!({ ENTERPRISE: { text: null } })),
+        user(json!({ "department": text })),
+        user(json!({ "unknown": { "deep": [text] } })),
+        user(json!({ "unknown": { text: 1 } })),
+        user(json!({ text: "unknown" })),
+        user(json!({ text: null })),
+    ]
+}
+
+/// DAT-001: PostgreSQL cannot store U+0000. It is refused here, in a sentence, wherever it stands.
+#[tokio::test]
+async fn the_character_nul_is_refused_wherever_it_stands() {
+    let app = app().await;
+    let user = app.user("asnow").await;
+    let group = app.group("Sales", &[&user]).await;
+    let before = stock(&app).await;
+    for body in with_text_everywhere("a\0b") {
+        for (method, path) in [("POST", "/Users".to_owned()), ("PUT", format!("/Users/{user}"))] {
+            let refused = app.request(method, &path, Some(body.clone())).await;
+            assert_eq!(refused.status.as_u16(), 400, "{method} {body}: {}", refused.text);
+            assert_well_formed(&refused.clone().refused(400, "invalidValue"));
+            assert!(refused.detail().contains("U+0000"), "{body}: {}", refused.detail());
+        }
+        let patch = json!({ "Operations": [{ "op": "replace", "value": body }] });
+        assert_well_formed(&app.patch(&format!("/Users/{user}"), patch).await.refused(400, "invalidValue"));
+    }
+    for body in [
+        json!({ "displayName": "a\0b" }),
+        json!({ "displayName": "b", "externalId": "\0" }),
+        json!({ "displayName": "b", "members": [{ "value": "\0" }] }),
+        json!({ "displayName": "b", "members": [{ "value": user, "display": "\0" }] }),
+        json!({ "displayName": "b", "members": [{ "value": user, "\0": "x" }] }),
+        json!({ "displayName": "b", "unknown\0": "x" }),
+    ] {
+        assert_well_formed(&app.post("/Groups", body.clone()).await.refused(400, "invalidValue"));
+        assert_well_formed(&app.put(&format!("/Groups/{group}"), body).await.refused(400, "invalidValue"));
+    }
+    assert_eq!(stock(&app).await, before);
+}
+
+/// A filter with an impossible character matches nothing or is refused; it is no fault of the server.
+#[tokio::test]
+async fn control_characters_in_a_query_are_no_fault_of_the_server() {
+    let app = app().await;
+    app.user("jsnow").await;
+    for c in
+        ['\0', '\u{1}', '\u{8}', '\n', '\u{1b}', '\u{7f}', '\u{85}', '\u{202e}', '\u{ffff}', '\u{10ffff}', '"', '\\', '%', '*', '$', '\'']
+    {
+        let text = json!(format!("a{c}b")).to_string();
+        let mut filters = Vec::new();
+        for attribute in [
+            "userName",
+            "externalId",
+            "id",
+            "displayName",
+            "emails.value",
+            "name.familyName",
+            "groups.value",
+            "groups.display",
+            "meta.resourceType",
+            "profileUrl",
+        ] {
+            for operator in ["eq", "ne", "co", "sw", "ew", "gt", "le"] {
+                filters.push(format!("{attribute} {operator} {text}"));
+            }
+        }
+        filters.push(format!("emails[type eq {text} and value co {text}]"));
+        filters.push(format!("{ENTERPRISE}:department eq {text}"));
+        filters.push(format!("a{c}b pr"));
+        filters.push(format!("userName {c} {text}"));
+        for filter in filters {
+            for path in ["/Users/.search", "/Groups/.search"] {
+                let answered = app.post(path, json!({ "filter": filter })).await;
+                if answered.status.as_u16() == 200 {
+                    assert!(answered.body["totalResults"].as_i64().unwrap() <= 1, "{filter:?}: {}", answered.text);
+                } else {
+                    assert_well_formed(&answered);
+                }
+            }
+        }
+        for parameter in ["sortBy", "attributes", "excludedAttributes", "sortOrder", "count", "cursor"] {
+            let answered = app.post("/Users/.search", json!({ parameter: format!("a{c}b") })).await;
+            assert!(answered.status.as_u16() == 200 || answered.status.as_u16() == 400, "{parameter} {c:?}: {}", answered.text);
+        }
+    }
+    app.get("/Users?filter=userName+eq+%22a%00b%22").await.refused(400, "invalidFilter");
+    app.get("/Users?filter=userName+eq+%22a%5Cu0000b%22").await.refused(400, "invalidFilter");
+}
+
+/// Control characters other than tab and line breaks are refused in what is stored as an attribute; identifiers have none at all.
+#[tokio::test]
+async fn control_characters_are_refused_in_attributes_however_they_are_addressed() {
+    let app = app().await;
+    let user = app.user("asnow").await;
+    let before = stock(&app).await;
+    for c in ['\u{1}', '\u{8}', '\u{b}', '\u{1b}', '\u{7f}', '\u{85}', '\u{9f}'] {
+        let text = format!("a{c}b");
+        let name = format!("U+{:04X}", c as u32);
+        for body in [
+            json!({ "userName": text }),
+            json!({ "userName": "b", "title": text }),
+            json!({ "userName": "b", "name": { "givenName": text } }),
+            json!({ "userName": "b", "emails": [{ "value": text }] }),
+            json!({ "userName": "b", ENTERPRISE: { "costCenter": text } }),
+        ] {
+            let refused = app.post("/Users", body).await.refused(400, "invalidValue");
+            assert!(refused.detail().contains(&name), "{}", refused.detail());
+            assert_well_formed(&refused);
+        }
+    }
+    for c in ['\n', '\r', '\t', '\u{202e}', '\u{2066}'] {
+        let text = format!("a{c}b");
+        for path in ["userName", "USERNAME", "urn:ietf:params:scim:schemas:core:2.0:User:userName", "externalid", "DisplayName"] {
+            let patch = json!({ "Operations": [{ "op": "replace", "path": path, "value": text }] });
+            assert_well_formed(&app.patch(&format!("/Users/{user}"), patch).await.refused(400, "invalidValue"));
+            let patch = json!({ "Operations": [{ "op": "replace", "value": { path: text } }] });
+            assert_well_formed(&app.patch(&format!("/Users/{user}"), patch).await.refused(400, "invalidValue"));
+        }
+        app.post("/Groups", json!({ "displayName": text })).await.refused(400, "invalidValue");
+    }
+    assert_eq!(stock(&app).await, before);
+    // A street may have lines.
+    app.post("/Users", json!({ "userName": "b", "addresses": [{ "streetAddress": "1 Road\n2nd floor" }] })).await.expect(201);
+}
+
+#[tokio::test]
+async fn names_have_a_longest_length_before_and_after_folding() {
+    let app = app().await;
+    let fits = "a".repeat(1_024);
+    app.post("/Users", json!({ "userName": fits, "externalId": fits, "displayName": fits })).await.expect(201);
+    app.post("/Groups", json!({ "displayName": fits, "externalId": fits })).await.expect(201);
+    let long = "b".repeat(1_025);
+    for (path, body, name) in [
+        ("/Users", json!({ "userName": long }), "userName"),
+        ("/Users", json!({ "userName": "b", "externalId": long }), "externalId"),
+        ("/Users", json!({ "userName": "b", "displayName": long }), "displayName"),
+        ("/Users", json!({ "userName": "b", "title": long }), "title"),
+        ("/Users", json!({ "userName": "b", "emails": [{ "value": long }] }), "emails[0].value"),
+        ("/Groups", json!({ "displayName": long }), "displayName"),
+        ("/Groups", json!({ "displayName": "b", "externalId": long }), "externalId"),
+    ] {
+        let refused = app.post(path, body).await.refused(400, "invalidValue");
+        assert_well_formed(&refused);
+        assert!(refused.detail().contains(name) && refused.detail().contains("1024"), "{}", refused.detail());
+    }
+    // U+FDFA is one character that NFKC makes 18 of; 1,024 four-byte characters are legal and too long for an index row.
+    for (wide, what) in [("\u{fdfa}".repeat(200), "expands"), ("\u{1f600}".repeat(1_024), "is wide")] {
+        for (path, body) in [("/Users", json!({ "userName": wide })), ("/Groups", json!({ "displayName": wide }))] {
+            let refused = app.post(path, body).await;
+            assert_eq!(refused.status.as_u16(), 400, "a name that {what}: {}", refused.text);
+            assert_well_formed(&refused.refused(400, "invalidValue"));
+        }
+        for (path, body) in
+            [("/Users", json!({ "userName": what, "externalId": wide })), ("/Groups", json!({ "displayName": what, "externalId": wide }))]
+        {
+            let answered = app.post(path, body).await;
+            assert!(answered.status.as_u16() == 201 || answered.status.as_u16() == 400, "an externalId that {what}: {}", answered.text);
+        }
+    }
+    // What is no key may be as wide as it likes within its length.
+    app.post("/Users", json!({ "userName": "wide", "title": "\u{fdfa}".repeat(1_024), "displayName": "\u{1f600}".repeat(1_024) }))
+        .await
+        .expect(201);
+}
+
+#[tokio::test]
+async fn huge_numbers_are_refused_or_kept_and_never_a_fault() {
+    let app = app().await;
+    for number in ["1e308", "-1e308", "1e-400", "99999999999999999999999999", "-0.0", "0.1", "1E2"] {
+        let name = crate::support::unique("n");
+        let body = format!(r#"{{"userName":"{name}","unknown":{number},"department":{number}}}"#);
+        raw(&app, "POST", "/Users", body).await.expect(201);
+    }
+    assert_well_formed(&raw(&app, "POST", "/Users", r#"{"userName":"n","unknown":1e309}"#).await.refused(400, "invalidSyntax"));
+    for filter in [
+        "userName eq 1e400",
+        "active eq 1",
+        "userName gt 5",
+        "meta.created gt 5",
+        "userName eq -",
+        "userName eq \"\\ud800\"",
+        "userName eq \"a",
+    ] {
+        let answered = app.post("/Users/.search", json!({ "filter": filter })).await;
+        assert!(answered.status.as_u16() < 500, "{filter}: {}", answered.text);
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_is_no_uuid_is_unknown_like_any_other() {
+    let app = app().await;
+    let user = app.user("jsnow").await;
+    let ids = [
+        "x".to_owned(),
+        "1".into(),
+        "null".into(),
+        user.to_uppercase(),
+        user.replace('-', ""),
+        format!("{{{user}}}"),
+        format!("urn:uuid:{user}"),
+        "%00".into(),
+        "%22".into(),
+        "'%20or%201=1--".into(),
+        "a".repeat(5_000),
+        Uuid::nil().to_string(),
+        Uuid::now_v7().to_string(),
+        "%ff".into(),
+        "*".into(),
+    ];
+    let before = stock(&app).await;
+    for (kind, body) in [("Users", json!({ "userName": "b" })), ("Groups", json!({ "displayName": "b" }))] {
+        let patch = json!({ "Operations": [{ "op": "replace", "path": "displayName", "value": "b" }] });
+        for id in &ids {
+            let path = format!("/{kind}/{id}");
+            for (method, body) in [("GET", None), ("PUT", Some(&body)), ("PATCH", Some(&patch)), ("DELETE", None)] {
+                let answered = app.request(method, &path, body.cloned()).await;
+                assert_eq!(answered.status.as_u16(), 404, "{method} {path}: {}", answered.text);
+                assert_well_formed(&answered);
+            }
+        }
+    }
+    for path in ["/Schemas/x", "/ResourceTypes/x", "/Schemas/%00"] {
+        assert_well_formed(&app.get(path).await.refused(404, ""));
+    }
+    assert_eq!(stock(&app).await, before);
+}
+
+#[tokio::test]
+async fn unknown_query_parameters_are_ignored_and_unparsable_ones_refused() {
+    let app = app().await;
+    let user = app.user("jsnow").await;
+    for query in ["aadOptscim062020", "foo=bar&_=1", "", "&&", "startIndex=&count=", "=", "foo[]=1", "access_token=x", "filter.x=1"] {
+        assert_eq!(app.get(&format!("/Users?{query}")).await.expect(200).ids(), [user.clone()], "{query}");
+        app.get(&format!("/Users/{user}?{query}")).await.expect(200);
+    }
+    for (query, scim_type) in [
+        ("count=abc", "invalidValue"),
+        ("count=1.5", "invalidValue"),
+        ("startIndex=1e3", "invalidValue"),
+        ("startIndex=0x1", "invalidValue"),
+        ("count=1&count=2", "invalidValue"),
+        ("sortOrder=sideways", "invalidValue"),
+        ("sortBy=shoeSize", "invalidValue"),
+        ("sortBy=password", "invalidValue"),
+        ("filter=%zz", "invalidValue"),
+        ("filter=%ff", "invalidValue"),
+        ("filter=", "invalidFilter"),
+        ("filter=++", "invalidFilter"),
+        ("filter", "invalidFilter"),
+        ("filter=userName", "invalidFilter"),
+        ("filter=userName+eq", "invalidFilter"),
+        ("filter=userName+is+%22a%22", "invalidFilter"),
+        ("filter=shoeSize+eq+12", "invalidFilter"),
+        ("filter=password+pr", "invalidFilter"),
+        ("filter=active+gt+true", "invalidFilter"),
+        ("filter=userName+eq+%22a%22&filter=userName+eq+%22b%22", "invalidFilter"),
+    ] {
+        for path in ["/Users", "/Groups"] {
+            if path == "/Groups" && query.contains("active") {
+                continue;
+            }
+            assert_well_formed(&app.get(&format!("{path}?{query}")).await.refused(400, scim_type));
+        }
+    }
+    for body in
+        [json!({ "count": "x" }), json!({ "filter": 5 }), json!({ "attributes": 5 }), json!({ "startIndex": {} }), json!({ "sortBy": [] })]
+    {
+        assert_well_formed(&app.post("/Users/.search", body).await.refused(400, "invalidValue"));
+    }
+    assert_well_formed(&app.post("/Users/.search", json!({ "filter": "" })).await.refused(400, "invalidFilter"));
+}
+
+/// N57, RFC 7644 §3.4.2.4.
+#[tokio::test]
+async fn pages_are_clamped_as_the_rfc_says() {
+    let app = app_with(
+        Default::default(),
+        Default::default(),
+        &[("FRONTDESK_LIMITS_PAGE_SIZE_DEFAULT", "3"), ("FRONTDESK_LIMITS_PAGE_SIZE_MAX", "4")],
+    )
+    .await;
+    let mut ids = Vec::new();
+    for name in ["a", "b", "c", "d", "e"] {
+        ids.push(app.user(name).await);
+    }
+    for (query, start, shown) in [
+        ("", 1, 0..3),
+        ("count=0", 1, 0..0),
+        ("count=-5", 1, 0..0),
+        ("count=2", 1, 0..2),
+        ("count=4", 1, 0..4),
+        ("count=5", 1, 0..4),
+        ("count=99999999999999999999", 1, 0..4),
+        ("startIndex=0", 1, 0..3),
+        ("startIndex=-99999999999999999999", 1, 0..3),
+        ("startIndex=2&count=2", 2, 1..3),
+        ("startIndex=5", 5, 4..5),
+        ("startIndex=6", 6, 0..0),
+        ("startIndex=9223372036854775807&count=4", i64::MAX, 0..0),
+        ("startIndex=99999999999999999999", i64::MAX, 0..0),
+    ] {
+        let page = app.get(&format!("/Users?{query}")).await.expect(200);
+        assert_eq!(page.body["totalResults"], 5, "{query}: {}", page.text);
+        assert_eq!(page.body["startIndex"], start, "{query}");
+        assert_eq!(page.body["itemsPerPage"], shown.len(), "{query}");
+        assert_eq!(page.ids(), ids[shown], "{query}");
+    }
+}
