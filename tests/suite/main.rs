@@ -10,7 +10,6 @@ mod bad_input;
 mod cancelled;
 mod cases;
 mod cluster;
-mod cluster;
 mod documents;
 mod events;
 mod filter_agreement;
