@@ -14,7 +14,7 @@ use crate::scim::catalog::{GROUP, USER};
 use crate::scim::error::quote;
 use crate::scim::filter::Filter;
 use crate::scim::query::Query;
-use crate::scim::schema::{AttrPath, Name, ResourceType, Returned};
+use crate::scim::schema::{AttrPath, Kind, Name, ResourceType, Returned};
 use crate::scim::view::{Projection, list_response};
 
 pub(super) async fn users(State(app): State<App>, call: Call) -> Result<Response, Failure> {
@@ -63,6 +63,10 @@ fn filter_of(resource_type: &'static ResourceType, query: &Query, call: &mut Cal
 fn sort_of(resource_type: &'static ResourceType, query: &Query) -> Result<Option<(AttrPath, bool)>, ScimError> {
     let Some(name) = &query.sort_by else { return Ok(None) };
     match resource_type.resolve(name.trim()) {
+        // §3.4.2.3: "If the attribute is complex, the attribute name must be a path to a sub-attribute"; `value` is understood.
+        Name::Attribute(path) if path.leaf().kind == Kind::Complex && path.leaf().sub("value").is_none() => {
+            Err(ScimError::invalid_value(format!("sortBy is {}, which has sub-attributes; one of them is expected", quote(name))))
+        }
         Name::Attribute(path) if path.leaf().returned != Returned::Never => Ok(Some((path, query.descending))),
         _ => Err(ScimError::invalid_value(format!("sortBy is {}, which is not an attribute of {}", quote(name), resource_type.name))),
     }

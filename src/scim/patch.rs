@@ -154,7 +154,12 @@ impl Patch {
         };
         for (key, value) in object {
             let name = format!("{prefix}{key}");
-            match Path::parse(resource_type, &name, reader)? {
+            let path = match Path::parse(resource_type, &name, reader) {
+                // A key that could be no attribute's name is unknown, as it is in a whole resource.
+                Err(_) if !name.contains('[') => Path::Unknown,
+                parsed => parsed?,
+            };
+            match path {
                 Path::Place(place) if is_read_only(&place) => {
                     if !quirks::okta_repeats_read_only_attributes(&name, reader) {
                         return Err(read_only(&name));

@@ -209,14 +209,11 @@ fn set_selected(
         // §3.5.2.3: "If the target location is a multi-valued attribute for which a value selection filter ("valuePath") has been
         // supplied and no record match was made, the service provider SHALL indicate failure by returning HTTP status code 400".
         let seed = seed_of(filter).filter(|_| verb == Verb::Add || quirks::entra_replaces_what_is_not_there(&place.text, reader));
-        let seed = match seed {
-            Some(seed) => read_seed(attribute, seed, &place.text, reader)?,
-            None => Value::Null,
-        };
+        let seed = seed.map(|seed| read_seed(attribute, seed, &place.text, reader)).transpose()?;
         // A seed that its own filter does not select (`type eq "a" and type eq "b"`) is no value that was meant.
-        if !filter.matches_element(&seed) {
+        let Some(seed) = seed.filter(|seed| filter.matches_element(seed)) else {
             return Err(ScimError::no_target(format!("{} selects no value", place.text)));
-        }
+        };
         values.push(seed);
         selected.push(values.len() - 1);
         reader.check_count(attribute.name, values.len(), reader.limits.values_per_attribute)?;
