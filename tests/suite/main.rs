@@ -20,6 +20,7 @@ mod large_groups;
 mod lookups;
 mod passwords;
 mod races;
+mod model;
 mod nested_groups;
 mod patch;
 mod projection;
