@@ -17,6 +17,7 @@ mod floors;
 mod jumpcloud;
 mod jumpcloud_groups;
 mod large_groups;
+mod leniency;
 mod lookups;
 mod passwords;
 mod races;

@@ -387,32 +387,38 @@ impl Pair {
         }
     }
 
-    /// Holds everything that the server shows against the model.
+    /// Holds the lists, which show every resource whole, against the model.
     async fn compare(&self) -> Outcome {
-        for (id, user) in &self.model.users {
-            let shown = self.app.get(&format!("/Users/{id}")).await;
-            status(&shown, 200)?;
-            prop_assert_eq!(shown_user(&shown.body), self.expected_user(id, user));
-        }
-        for (id, group) in &self.model.groups {
-            let shown = self.app.get(&format!("/Groups/{id}")).await;
-            status(&shown, 200)?;
-            prop_assert_eq!(shown_group(&shown.body), self.expected_group(id, group));
-        }
-        for id in &self.model.gone {
-            status(&self.app.get(&format!("/Users/{id}")).await, 404)?;
-            status(&self.app.get(&format!("/Groups/{id}")).await, 404)?;
-        }
         // Ids grow with time, so the order of the model is the order of creation.
-        prop_assert_eq!(self.app.get("/Users").await.ids(), self.model.users.keys().cloned().collect::<Vec<_>>());
-        prop_assert_eq!(self.app.get("/Groups").await.ids(), self.model.groups.keys().cloned().collect::<Vec<_>>());
+        let users: Vec<Value> = self.app.get("/Users").await.list("Resources").iter().map(shown_user).collect();
+        let expected: Vec<Value> = self.model.users.iter().map(|(id, user)| self.expected_user(id, user)).collect();
+        prop_assert_eq!(users, expected);
+        let groups: Vec<Value> = self.app.get("/Groups").await.list("Resources").iter().map(shown_group).collect();
+        let expected: Vec<Value> = self.model.groups.iter().map(|(id, group)| self.expected_group(id, group)).collect();
+        prop_assert_eq!(groups, expected);
         let active = self.app.get(&format!("/Users?count=0&filter={}", percent("active eq true"))).await;
         prop_assert_eq!(&active.body["totalResults"], self.model.users.values().filter(|user| user.active).count());
         Ok(())
     }
 
+    /// Holds each resource by itself against the model, and that what is gone is nowhere.
+    async fn compare_each(&self) -> Outcome {
+        for (id, user) in &self.model.users {
+            prop_assert_eq!(shown_user(&self.app.get(&format!("/Users/{id}")).await.body), self.expected_user(id, user));
+        }
+        for (id, group) in &self.model.groups {
+            prop_assert_eq!(shown_group(&self.app.get(&format!("/Groups/{id}")).await.body), self.expected_group(id, group));
+        }
+        for id in &self.model.gone {
+            status(&self.app.get(&format!("/Users/{id}")).await, 404)?;
+            status(&self.app.get(&format!("/Groups/{id}")).await, 404)?;
+        }
+        Ok(())
+    }
+
     fn expected_user(&self, id: &str, user: &User) -> Value {
         let mut expected = Map::new();
+        expected.insert("id".into(), id.into());
         expected.insert("userName".into(), user.name.as_str().into());
         expected.insert("active".into(), user.active.into());
         expected.insert("version".into(), format!("W/\"{}\"", user.version).into());
@@ -445,7 +451,7 @@ fn shown_user(body: &Value) -> Value {
     groups.sort_by_key(Value::to_string);
     let work = body["emails"].as_array().and_then(|emails| emails.iter().find(|email| email["type"] == "work"));
     json!({
-        "userName": body["userName"], "active": body["active"], "version": body["meta"]["version"], "title": body["title"],
+        "id": body["id"], "userName": body["userName"], "active": body["active"], "version": body["meta"]["version"], "title": body["title"],
         "work": work.map_or(&Value::Null, |email| &email["value"]), "department": body[ENTERPRISE]["department"], "groups": groups,
     })
 }
@@ -463,6 +469,7 @@ async fn live(steps: &[Step]) -> Outcome {
         pair.step(step).await?;
         pair.compare().await?;
     }
+    pair.compare_each().await?;
     pair.app.directory.close().await;
     Ok(())
 }
