@@ -27,7 +27,9 @@ async fn names_are_read_in_any_letter_case() {
     assert_eq!(user.body[ENTERPRISE], json!({ "department": "Watch", "manager": { "value": "7" } }));
     assert_eq!(user.body["meta"]["version"], "W/\"1\"");
     assert!(user.body.get("groups").is_none());
-    for filter in ["USERNAME EQ \"JSNOW\"", "emails.Value Eq \"J@X\"", "Department Sw \"wat\"", "manager eq \"7\"", "emails[TYPE eq \"WORK\"]"] {
+    for filter in
+        ["USERNAME EQ \"JSNOW\"", "emails.Value Eq \"J@X\"", "Department Sw \"wat\"", "manager eq \"7\"", "emails[TYPE eq \"WORK\"]"]
+    {
         assert_eq!(found(&app, filter).await, 1, "{filter}");
     }
 }
@@ -37,9 +39,7 @@ async fn names_are_read_in_any_letter_case() {
 async fn booleans_are_taken_as_text() {
     let app = app().await;
     let body = |active: Value| json!({ "userName": "jsnow", "active": active, "roles": [{ "value": "r", "primary": "True" }] });
-    for (index, (sent, active)) in
-        [("True", true), ("False", false), ("true", true), ("FALSE", false)].into_iter().enumerate()
-    {
+    for (index, (sent, active)) in [("True", true), ("False", false), ("true", true), ("FALSE", false)].into_iter().enumerate() {
         let mut created = body(sent.into());
         created["userName"] = format!("jsnow{index}").into();
         let user = app.post("/Users", created).await.expect(201);
@@ -150,7 +150,11 @@ async fn inactive_users_stay_and_deleted_ones_go() {
     assert_eq!(found(&app, "userName eq \"jsnow\" and active eq false").await, 1);
     assert_eq!(app.members(&group).await, [user.clone()]);
     app.post("/Users", json!({ "userName": "JSNOW" })).await.refused(409, "uniqueness");
-    assert_eq!(app.put(&format!("/Users/{user}"), json!({ "userName": "jsnow" })).await.expect(200).body["active"], true, "PUT without active");
+    assert_eq!(
+        app.put(&format!("/Users/{user}"), json!({ "userName": "jsnow" })).await.expect(200).body["active"],
+        true,
+        "PUT without active"
+    );
     app.delete(&format!("/Users/{user}")).await.expect(204);
     for answer in [
         app.get(&format!("/Users/{user}")).await,
@@ -193,7 +197,11 @@ async fn filters_are_taken_as_clients_write_them() {
     }
     let plus = app.get("/Users?aadOptscim062020&filter=userName+eq+%22a%2Bb%40x.org%22&startindex=0&Count=&").await.expect(200);
     assert_eq!(plus.ids(), [user.as_str()]);
-    for filter in [format!("members eq \"{user}\""), format!("members.value eq {user}"), format!("members[value eq \"{user}\"] and displayName eq \"WATCH\"")] {
+    for filter in [
+        format!("members eq \"{user}\""),
+        format!("members.value eq {user}"),
+        format!("members[value eq \"{user}\"] and displayName eq \"WATCH\""),
+    ] {
         let answer = app.get(&format!("/Groups?filter={}&excludedAttributes=members", percent(&filter))).await.expect(200);
         assert_eq!((answer.ids(), answer.body["Resources"][0].get("members")), (vec![group.clone()], None), "{filter}");
     }

@@ -318,7 +318,8 @@ impl Pair {
         }
         let answer = self.app.put(&format!("/Groups/{id}"), body).await;
         let Some(group) = self.model.groups.get(id) else { return status(&answer, 404) };
-        let (taken, members) = (self.model.group_name_is_taken(name, id), members.unwrap_or_else(|| group.members.iter().cloned().collect()));
+        let (taken, members) =
+            (self.model.group_name_is_taken(name, id), members.unwrap_or_else(|| group.members.iter().cloned().collect()));
         match (taken, self.model.may_be_members(&members, id)) {
             (true, true) => return status(&answer, 409),
             (false, false) => return status(&answer, 400),
@@ -432,7 +433,8 @@ impl Pair {
 
     fn expected_group(&self, id: &str, group: &Group) -> Value {
         let members = group.members.iter().map(|member| {
-            let (display, kind) = if self.model.users.contains_key(member) { ("D", "User") } else { (self.model.groups[member].name.as_str(), "Group") };
+            let (display, kind) =
+                if self.model.users.contains_key(member) { ("D", "User") } else { (self.model.groups[member].name.as_str(), "Group") };
             json!([member, display, kind])
         });
         json!({ "id": id, "displayName": group.name, "version": format!("W/\"{}\"", group.version), "members": members.collect::<Vec<_>>() })
@@ -457,8 +459,12 @@ fn shown_user(body: &Value) -> Value {
 }
 
 fn shown_group(body: &Value) -> Value {
-    let mut members: Vec<Value> =
-        body["members"].as_array().into_iter().flatten().map(|member| json!([member["value"], member["display"], member["type"]])).collect();
+    let mut members: Vec<Value> = body["members"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|member| json!([member["value"], member["display"], member["type"]]))
+        .collect();
     members.sort_by_key(Value::to_string);
     json!({ "id": body["id"], "displayName": body["displayName"], "version": body["meta"]["version"], "members": members })
 }

@@ -56,13 +56,22 @@ async fn add_appends_replaces_or_merges_by_the_kind_of_the_attribute() {
             json!([{ "op": "add", "path": "name", "value": { "middleName": "Jane" } }]),
             json!({ "name": { "givenName": "Barbara", "familyName": "Jensen", "middleName": "Jane" } }),
         ),
-        (json!([{ "op": "add", "path": "emails", "value": [{ "value": "x@example.com" }] }]), json!({ "emails": [work, home, { "value": "x@example.com" }] })),
-        (json!([{ "op": "add", "value": { "emails": [{ "value": "x@example.com" }], "nickName": "Babs" } }]),
-            json!({ "emails": [work, home, { "value": "x@example.com" }], "nickName": "Babs" })),
-        (json!([{ "op": "add", "path": "emails[type eq \"other\"].value", "value": "x@example.com" }]),
-            json!({ "emails": [work, home, { "type": "other", "value": "x@example.com" }] })),
-        (json!([{ "op": "add", "path": format!("{ENTERPRISE}:costCenter"), "value": "42" }]),
-            json!({ ENTERPRISE: { "department": "Tours", "manager": { "value": "26118915" }, "costCenter": "42" } })),
+        (
+            json!([{ "op": "add", "path": "emails", "value": [{ "value": "x@example.com" }] }]),
+            json!({ "emails": [work, home, { "value": "x@example.com" }] }),
+        ),
+        (
+            json!([{ "op": "add", "value": { "emails": [{ "value": "x@example.com" }], "nickName": "Babs" } }]),
+            json!({ "emails": [work, home, { "value": "x@example.com" }], "nickName": "Babs" }),
+        ),
+        (
+            json!([{ "op": "add", "path": "emails[type eq \"other\"].value", "value": "x@example.com" }]),
+            json!({ "emails": [work, home, { "type": "other", "value": "x@example.com" }] }),
+        ),
+        (
+            json!([{ "op": "add", "path": format!("{ENTERPRISE}:costCenter"), "value": "42" }]),
+            json!({ ENTERPRISE: { "department": "Tours", "manager": { "value": "26118915" }, "costCenter": "42" } }),
+        ),
         (json!([{ "op": "add", "path": "emails", "value": [] }]), json!({ "emails": [work, home] })),
     ] {
         becomes(&app, operations, expected).await;
@@ -77,19 +86,40 @@ async fn replace_sets_what_it_names_and_keeps_the_rest() {
     let home = json!({ "value": "babs@jensen.org", "type": "home" });
     let extension = json!({ "department": "Sales", "manager": { "value": "26118915" } });
     for (operations, expected) in [
-        (json!([{ "op": "replace", "path": "name.familyName", "value": "Smith" }]), json!({ "name": { "givenName": "Barbara", "familyName": "Smith" } })),
-        (json!([{ "op": "replace", "path": "name", "value": { "familyName": "Smith" } }]), json!({ "name": { "givenName": "Barbara", "familyName": "Smith" } })),
-        (json!([{ "op": "replace", "value": { "name.familyName": "Smith" } }]), json!({ "name": { "givenName": "Barbara", "familyName": "Smith" } })),
+        (
+            json!([{ "op": "replace", "path": "name.familyName", "value": "Smith" }]),
+            json!({ "name": { "givenName": "Barbara", "familyName": "Smith" } }),
+        ),
+        (
+            json!([{ "op": "replace", "path": "name", "value": { "familyName": "Smith" } }]),
+            json!({ "name": { "givenName": "Barbara", "familyName": "Smith" } }),
+        ),
+        (
+            json!([{ "op": "replace", "value": { "name.familyName": "Smith" } }]),
+            json!({ "name": { "givenName": "Barbara", "familyName": "Smith" } }),
+        ),
         (json!([{ "op": "replace", "path": "nickName", "value": "Babs" }]), json!({ "nickName": "Babs" })),
-        (json!([{ "op": "replace", "path": "emails", "value": [{ "value": "x@example.com" }] }]), json!({ "emails": [{ "value": "x@example.com" }] })),
-        (json!([{ "op": "replace", "path": "emails[type eq \"home\"]", "value": { "value": "x@example.com" } }]),
-            json!({ "emails": [work, { "value": "x@example.com", "type": "home" }] })),
-        (json!([{ "op": "replace", "path": "EMAILS[Type eq \"WORK\"].Value", "value": "x@example.com" }]),
-            json!({ "emails": [{ "value": "x@example.com", "type": "work", "primary": true }, home] })),
-        (json!([{ "op": "replace", "path": "emails[type eq \"home\"].display", "value": "Home" }]),
-            json!({ "emails": [work, { "value": "babs@jensen.org", "type": "home", "display": "Home" }] })),
-        (json!([{ "op": "replace", "path": "emails[value co \"jensen\"].display", "value": "J" }]), json!({ "emails": [
-            { "value": "bjensen@example.com", "type": "work", "primary": true, "display": "J" }, { "value": "babs@jensen.org", "type": "home", "display": "J" }] })),
+        (
+            json!([{ "op": "replace", "path": "emails", "value": [{ "value": "x@example.com" }] }]),
+            json!({ "emails": [{ "value": "x@example.com" }] }),
+        ),
+        (
+            json!([{ "op": "replace", "path": "emails[type eq \"home\"]", "value": { "value": "x@example.com" } }]),
+            json!({ "emails": [work, { "value": "x@example.com", "type": "home" }] }),
+        ),
+        (
+            json!([{ "op": "replace", "path": "EMAILS[Type eq \"WORK\"].Value", "value": "x@example.com" }]),
+            json!({ "emails": [{ "value": "x@example.com", "type": "work", "primary": true }, home] }),
+        ),
+        (
+            json!([{ "op": "replace", "path": "emails[type eq \"home\"].display", "value": "Home" }]),
+            json!({ "emails": [work, { "value": "babs@jensen.org", "type": "home", "display": "Home" }] }),
+        ),
+        (
+            json!([{ "op": "replace", "path": "emails[value co \"jensen\"].display", "value": "J" }]),
+            json!({ "emails": [
+            { "value": "bjensen@example.com", "type": "work", "primary": true, "display": "J" }, { "value": "babs@jensen.org", "type": "home", "display": "J" }] }),
+        ),
         (json!([{ "op": "replace", "path": "department", "value": "Sales" }]), json!({ ENTERPRISE: extension })),
         (json!([{ "op": "replace", "path": format!("{ENTERPRISE}.department"), "value": "Sales" }]), json!({ ENTERPRISE: extension })),
         (json!([{ "op": "replace", "path": ENTERPRISE, "value": { "department": "Sales" } }]), json!({ ENTERPRISE: extension })),
@@ -97,8 +127,10 @@ async fn replace_sets_what_it_names_and_keeps_the_rest() {
         (json!([{ "op": "replace", "value": { format!("{ENTERPRISE}:department"): "Sales" } }]), json!({ ENTERPRISE: extension })),
         (json!([{ "op": "replace", "path": format!("{USER}:title"), "value": "Guide" }]), json!({ "title": "Guide" })),
         (json!([{ "op": "replace", "path": USER, "value": { "title": "Guide" } }]), json!({ "title": "Guide" })),
-        (json!([{ "op": "replace", "value": { format!("{ENTERPRISE}:manager.value"): "7" } }]),
-            json!({ ENTERPRISE: { "department": "Tours", "manager": { "value": "7" } } })),
+        (
+            json!([{ "op": "replace", "value": { format!("{ENTERPRISE}:manager.value"): "7" } }]),
+            json!({ ENTERPRISE: { "department": "Tours", "manager": { "value": "7" } } }),
+        ),
     ] {
         becomes(&app, operations, expected).await;
     }
@@ -121,11 +153,20 @@ async fn values_are_unassigned_in_every_way() {
         (json!({ "op": "remove", "path": "emails" }), json!({ "emails": null })),
         (json!({ "op": "remove", "path": "emails[type eq \"home\"]" }), json!({ "emails": [work] })),
         (json!({ "op": "remove", "path": "emails[value pr]" }), json!({ "emails": null })),
-        (json!({ "op": "remove", "path": "emails[type eq \"work\"].type" }), json!({ "emails": [{ "value": "bjensen@example.com", "primary": true }, home] })),
+        (
+            json!({ "op": "remove", "path": "emails[type eq \"work\"].type" }),
+            json!({ "emails": [{ "value": "bjensen@example.com", "primary": true }, home] }),
+        ),
         (json!({ "op": "remove", "path": "emails[type eq \"work\"].value" }), json!({ "emails": [home] })),
         (json!({ "op": "replace", "path": "emails[type eq \"work\"].value", "value": "" }), json!({ "emails": [home] })),
-        (json!({ "op": "remove", "path": "emails", "value": [{ "value": "babs@jensen.org", "type": "home" }] }), json!({ "emails": [work] })),
-        (json!({ "op": "remove", "path": "emails.type" }), json!({ "emails": [{ "value": "bjensen@example.com", "primary": true }, { "value": "babs@jensen.org" }] })),
+        (
+            json!({ "op": "remove", "path": "emails", "value": [{ "value": "babs@jensen.org", "type": "home" }] }),
+            json!({ "emails": [work] }),
+        ),
+        (
+            json!({ "op": "remove", "path": "emails.type" }),
+            json!({ "emails": [{ "value": "bjensen@example.com", "primary": true }, { "value": "babs@jensen.org" }] }),
+        ),
         (json!({ "op": "remove", "path": "roles" }), json!({ "roles": null })),
         (json!({ "op": "remove", "path": "name.givenName" }), json!({ "name": { "familyName": "Jensen" } })),
         (json!({ "op": "remove", "path": "name" }), json!({ "name": null })),
@@ -151,10 +192,18 @@ async fn a_new_primary_takes_the_place_of_the_old() {
         (json!({ "op": "replace", "path": "emails[type eq \"home\"].primary", "value": true }), json!([former, home])),
         (json!({ "op": "replace", "path": "emails[type eq \"home\"].primary", "value": "True" }), json!([former, home])),
         (json!({ "op": "replace", "path": "emails[type eq \"home\"]", "value": { "primary": true } }), json!([former, home])),
-        (json!({ "op": "add", "path": "emails", "value": [{ "value": "babs@jensen.org", "type": "home", "primary": true }] }), json!([former, home])),
-        (json!({ "op": "add", "path": "emails", "value": [added] }), json!([former, { "value": "babs@jensen.org", "type": "home" }, added])),
-        (json!({ "op": "add", "path": "emails[type eq \"other\" and primary eq true].value", "value": "x@example.com" }),
-            json!([former, { "value": "babs@jensen.org", "type": "home" }, { "value": "x@example.com", "type": "other", "primary": true }])),
+        (
+            json!({ "op": "add", "path": "emails", "value": [{ "value": "babs@jensen.org", "type": "home", "primary": true }] }),
+            json!([former, home]),
+        ),
+        (
+            json!({ "op": "add", "path": "emails", "value": [added] }),
+            json!([former, { "value": "babs@jensen.org", "type": "home" }, added]),
+        ),
+        (
+            json!({ "op": "add", "path": "emails[type eq \"other\" and primary eq true].value", "value": "x@example.com" }),
+            json!([former, { "value": "babs@jensen.org", "type": "home" }, { "value": "x@example.com", "type": "other", "primary": true }]),
+        ),
     ] {
         becomes(&app, json!([operation]), json!({ "emails": expected })).await;
     }
@@ -345,10 +394,19 @@ async fn members_are_added_removed_and_replaced() {
         (json!([{ "op": "replace", "value": { "members": [all[2]] } }]), vec![&sansa]),
         (json!([{ "op": "replace", "value": { "displayName": "House" } }]), vec![&jon, &arya]),
         (json!([{ "op": "add", "path": "members", "value": [{ "value": sansa, "$ref": null }] }]), vec![&jon, &arya, &sansa]),
-        (json!([{ "op": "add", "path": "members", "value": [{ "$ref": format!("https://scim.test/scim/v2/Users/{sansa}") }] }]), vec![&jon, &arya, &sansa]),
+        (
+            json!([{ "op": "add", "path": "members", "value": [{ "$ref": format!("https://scim.test/scim/v2/Users/{sansa}") }] }]),
+            vec![&jon, &arya, &sansa],
+        ),
         (json!([{ "op": "add", "path": "members", "value": { "members": [all[2]] } }]), vec![&jon, &arya, &sansa]),
-        (json!([{ "op": "remove", "path": format!("members[value eq \"{jon}\"]") }, { "op": "add", "path": "members", "value": [all[2]] }]), vec![&arya, &sansa]),
-        (json!([{ "op": "add", "path": "members", "value": [all[2]] }, { "op": "replace", "path": "members", "value": [all[0]] }]), vec![&jon]),
+        (
+            json!([{ "op": "remove", "path": format!("members[value eq \"{jon}\"]") }, { "op": "add", "path": "members", "value": [all[2]] }]),
+            vec![&arya, &sansa],
+        ),
+        (
+            json!([{ "op": "add", "path": "members", "value": [all[2]] }, { "op": "replace", "path": "members", "value": [all[0]] }]),
+            vec![&jon],
+        ),
     ] {
         let group = app.group("Starks", &[&jon, &arya]).await;
         app.patch(&format!("/Groups/{group}"), message(operations.clone())).await.expect(204);
@@ -407,7 +465,8 @@ async fn what_no_schema_knows_is_set_aside_and_the_rest_applies() {
         json!({ "op": "replace", "path": "urn:example:2.0:User:badge", "value": "x" }),
         json!({ "op": "add", "path": "name", "value": { "nick": "x" } }),
     ] {
-        becomes(&app, json!([operation, { "op": "replace", "path": "title", "value": "B" }]), json!({ "title": "B", "shoeSize": null })).await;
+        becomes(&app, json!([operation, { "op": "replace", "path": "title", "value": "B" }]), json!({ "title": "B", "shoeSize": null }))
+            .await;
     }
     let user = barbara(&app).await;
     let one = json!({ "operations": { "OP": "replace", "PATH": "title", "VALUE": "C" } });
@@ -430,7 +489,10 @@ async fn a_strict_connection_follows_the_rfc() {
         (json!({ "op": "replace", "path": "active", "value": "False" }), "invalidValue"),
         (json!({ "op": "replace", "path": "manager", "value": "26118915" }), "invalidValue"),
         (json!({ "op": "replace", "path": "emails", "value": { "value": "x" } }), "invalidValue"),
-        (json!({ "op": "replace", "path": "emails", "value": [{ "value": "a", "primary": true }, { "value": "b", "primary": true }] }), "invalidValue"),
+        (
+            json!({ "op": "replace", "path": "emails", "value": [{ "value": "a", "primary": true }, { "value": "b", "primary": true }] }),
+            "invalidValue",
+        ),
         (json!({ "op": "replace", "value": { "id": user } }), "mutability"),
     ] {
         patch(&app, &user, json!([operation])).await.refused(400, keyword);
@@ -444,7 +506,11 @@ async fn a_strict_connection_follows_the_rfc() {
         (json!({ "op": "replace", "path": "title", "value": null }), "title", Value::Null),
         (json!({ "op": "remove", "path": "displayName" }), "displayName", Value::Null),
     ] {
-        assert_eq!(patch(&app, &user, json!([operation])).await.expect(200).body.get(attribute).unwrap_or(&Value::Null), &value, "{attribute}");
+        assert_eq!(
+            patch(&app, &user, json!([operation])).await.expect(200).body.get(attribute).unwrap_or(&Value::Null),
+            &value,
+            "{attribute}"
+        );
     }
     for body in [
         json!({ "schemas": [USER], "userName": "x", "shoeSize": 47 }),
@@ -456,10 +522,13 @@ async fn a_strict_connection_follows_the_rfc() {
     }
     app.post("/Users", json!({ "schemas": [USER], "userName": "x", "active": "True" })).await.refused(400, "invalidValue");
     let group = "urn:ietf:params:scim:schemas:core:2.0:Group";
-    let group = app.post("/Groups", json!({ "schemas": [group], "displayName": "Guides", "members": [{ "value": user }] })).await.expect(201).id();
+    let group =
+        app.post("/Groups", json!({ "schemas": [group], "displayName": "Guides", "members": [{ "value": user }] })).await.expect(201).id();
     let other = app.user("other").await;
     for gone in [&other, &user] {
-        app.patch(&format!("/Groups/{group}"), message(json!([{ "op": "remove", "path": "members", "value": [{ "value": gone }] }]))).await.expect(204);
+        app.patch(&format!("/Groups/{group}"), message(json!([{ "op": "remove", "path": "members", "value": [{ "value": gone }] }])))
+            .await
+            .expect(204);
         assert_eq!(app.members(&group).await.is_empty(), gone == &user);
     }
 }

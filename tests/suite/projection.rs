@@ -25,7 +25,10 @@ async fn by_every_operation(app: &TestApp, query: &str) -> Value {
         created.body,
         app.get(&format!("/Users/{id}?{query}")).await.expect(200).body,
         app.put(&format!("/Users/{id}?{query}"), barbara()).await.expect(200).body,
-        app.patch(&format!("/Users/{id}?{query}"), json!({ "Operations": [{ "op": "replace", "path": "active", "value": true }] })).await.expect(200).body,
+        app.patch(&format!("/Users/{id}?{query}"), json!({ "Operations": [{ "op": "replace", "path": "active", "value": true }] }))
+            .await
+            .expect(200)
+            .body,
         app.get(&format!("/Users?{query}")).await.expect(200).list("Resources").remove(0),
         app.get(&format!("/Users?{query}&filter=userName%20eq%20%22bjensen%22&sortBy=title")).await.expect(200).list("Resources").remove(0),
     ];
@@ -92,7 +95,9 @@ async fn excluded_attributes_names_what_is_not_shown() {
             let holder = if holder.is_empty() { &mut rest } else { &mut rest[holder] };
             match holder {
                 Value::Object(object) => drop(object.shift_remove(name)),
-                Value::Array(values) => values.iter_mut().filter_map(Value::as_object_mut).for_each(|object| drop(object.shift_remove(name))),
+                Value::Array(values) => {
+                    values.iter_mut().filter_map(Value::as_object_mut).for_each(|object| drop(object.shift_remove(name)))
+                }
                 _ => {}
             }
         }
@@ -126,7 +131,13 @@ async fn excluded_attributes_names_what_is_not_shown() {
 #[tokio::test]
 async fn a_password_is_in_no_answer() {
     let app = app().await;
-    for query in ["", "?attributes=password", "?attributes=userName,password", &format!("?attributes={}", percent(&format!("{USER}:password"))), "?attributes=urn:ietf:params:scim:schemas:core:2.0:User"] {
+    for query in [
+        "",
+        "?attributes=password",
+        "?attributes=userName,password",
+        &format!("?attributes={}", percent(&format!("{USER}:password"))),
+        "?attributes=urn:ietf:params:scim:schemas:core:2.0:User",
+    ] {
         let created = app.post(&format!("/Users{query}"), barbara()).await.expect(201);
         let path = format!("/Users/{}{query}", created.id());
         for answer in [&created, &app.get(&path).await, &app.put(&path, barbara()).await, &app.get(&format!("/Users{query}")).await] {
@@ -142,7 +153,9 @@ async fn groups_are_shown_without_their_members() {
     let app = app().await;
     let user = app.user("jsnow").await;
     let group = app.group("Sales", &[&user]).await;
-    for (query, members) in [("", true), ("excludedAttributes=members", false), ("attributes=displayName", false), ("attributes=members.value", true)] {
+    for (query, members) in
+        [("", true), ("excludedAttributes=members", false), ("attributes=displayName", false), ("attributes=members.value", true)]
+    {
         let one = app.get(&format!("/Groups/{group}?{query}")).await.expect(200).body;
         assert_eq!(one.get("members").is_some(), members, "{query}");
         assert_eq!(app.get(&format!("/Groups?{query}")).await.expect(200).list("Resources"), [one], "{query}");

@@ -106,9 +106,26 @@ async fn what_cannot_be_sorted_by_is_refused() {
     let app = app().await;
     app.user("jsnow").await;
     for name in [
-        "shoeSize", "password", "seq", "tenant_id", "userName; drop table users", "userName--", "userName desc", "1", "\"userName\"", "folded",
-        "name.shoeSize", "emails[type eq \"work\"].value", "'", "$.userName", "@", "userName,title", "urn:ietf:params:scim:schemas:core:2.0:User",
-        "name", "addresses", "meta",
+        "shoeSize",
+        "password",
+        "seq",
+        "tenant_id",
+        "userName; drop table users",
+        "userName--",
+        "userName desc",
+        "1",
+        "\"userName\"",
+        "folded",
+        "name.shoeSize",
+        "emails[type eq \"work\"].value",
+        "'",
+        "$.userName",
+        "@",
+        "userName,title",
+        "urn:ietf:params:scim:schemas:core:2.0:User",
+        "name",
+        "addresses",
+        "meta",
     ] {
         let answer = app.get(&format!("/Users?sortBy={}", percent(name))).await.refused(400, "invalidValue");
         assert!(answer.detail().starts_with("sortBy is "), "{}", answer.detail());
