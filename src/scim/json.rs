@@ -40,19 +40,19 @@ const NUL_ESCAPE: &[u8] = b"\\u0000";
 
 /// Where a text or a key holds U+0000: `emails[0].value`. Depth is bounded by the parser.
 fn place_of_nul(value: &Value) -> Option<String> {
+    let step = |step: String, rest: String| match rest.as_str() {
+        "" => step,
+        rest if rest.starts_with('[') => step + rest,
+        rest => format!("{step}.{rest}"),
+    };
     match value {
         Value::String(text) => text.contains('\0').then(String::new),
-        Value::Array(values) => {
-            let found = values.iter().enumerate().find_map(|(index, value)| Some((index, place_of_nul(value)?)));
-            found.map(|(index, rest)| format!("[{index}]{rest}"))
-        }
+        Value::Array(values) => values.iter().enumerate().find_map(|(index, value)| Some(step(format!("[{index}]"), place_of_nul(value)?))),
         Value::Object(object) => object.iter().find_map(|(key, value)| {
             if key.contains('\0') {
                 return Some(format!("the key {}", quote(key)));
             }
-            let rest = place_of_nul(value)?;
-            let separator = if rest.is_empty() || rest.starts_with('[') { "" } else { "." };
-            Some(format!("{key}{separator}{rest}"))
+            Some(step(key.clone(), place_of_nul(value)?))
         }),
         _ => None,
     }

@@ -65,6 +65,7 @@ impl Path {
         let sub = match rest.strip_prefix('.') {
             None if rest.is_empty() => None,
             None => return Err(invalid(text, "nothing but a sub-attribute can follow the bracket")),
+            // figure 7: subAttr = "." ATTRNAME, one name and no more.
             Some(name) if !is_attribute_name(name) => return Err(invalid(text, "a sub-attribute is expected behind the bracket")),
             Some(name) => match path.attribute.sub(name) {
                 Some(sub) => Some(sub),

@@ -1,6 +1,7 @@
 //! How one request is read: the limits it must keep, whether the connection is strict, and the notes on everything that was
 //! coerced, set aside or ignored on the way. Notes end in the request's event and in the metrics: nothing is swallowed silently.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
@@ -65,6 +66,20 @@ pub struct Note {
 /// Most notes kept for one request; a hostile body may hold a million oddities.
 const NOTES_MAX: usize = 64;
 
+/// Longest place in a note, in characters.
+const NOTE_MAX_CHARS: usize = 120;
+
+/// A path without what its filter compares with: a note ends in an event, and an event holds no person's data.
+/// `emails[value eq "jon@example.com"].type` is noted as `emails[…].type`; an index stays.
+fn without_filter(at: &str) -> Cow<'_, str> {
+    match (at.find('['), at.rfind(']')) {
+        (Some(open), Some(close)) if open < close && !at[open + 1..close].bytes().all(|b| b.is_ascii_digit()) => {
+            format!("{}[…]{}", &at[..open], &at[close + 1..]).into()
+        }
+        _ => at.into(),
+    }
+}
+
 /// What was noted, each place once: a unit of work that is done again notes the same again.
 #[derive(Debug, Default)]
 struct Notes {
@@ -98,7 +113,7 @@ impl Reader {
 
     /// Records that a quirk was applied.
     pub fn note(&mut self, quirk: &'static str, at: &str) {
-        let at: String = at.chars().take(120).collect();
+        let at: String = without_filter(at).chars().take(NOTE_MAX_CHARS).collect();
         let mut notes = self.locked();
         if notes.kept.iter().any(|note| note.quirk == quirk && note.at == at) {
             return;
@@ -150,5 +165,22 @@ impl Reader {
             return Err(ScimError::invalid_value(format!("{what} has {count} values; the limit is {limit}")));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_says_where_and_not_who() {
+        for (at, noted) in [
+            ("costcenter", "costcenter"),
+            ("emails[0].value", "emails[0].value"),
+            ("emails[value eq \"jon@example.com\"].type", "emails[…].type"),
+            ("emails[value eq \"a]b\" and type eq \"[\"]", "emails[…]"),
+        ] {
+            assert_eq!(without_filter(at), noted);
+        }
     }
 }
