@@ -7,6 +7,7 @@ mod accept_loop;
 mod app;
 mod auth;
 mod bad_input;
+mod bulk;
 mod cancelled;
 mod cases;
 mod cluster;
