@@ -106,6 +106,8 @@ pub struct Limits {
     pub filter_depth: usize,
     /// How many comparisons a filter may have.
     pub filter_terms: usize,
+    /// The most operations in one bulk request.
+    pub bulk_operations: usize,
     /// The most operations in one PATCH.
     pub patch_operations: usize,
     /// The most members in one request for a group.
@@ -126,6 +128,7 @@ impl Limits {
             filter_chars: self.filter_chars,
             filter_depth: self.filter_depth,
             filter_terms: self.filter_terms,
+            bulk_operations: self.bulk_operations,
             patch_operations: self.patch_operations,
             members: self.members,
             values_per_attribute: self.values_per_attribute,
@@ -318,6 +321,7 @@ impl Settings {
             filter_chars: self.number("limits.filter_chars", 1..=1_048_576)?,
             filter_depth: self.number("limits.filter_depth", 1..=1024)?,
             filter_terms: self.number("limits.filter_terms", 1..=65_536)?,
+            bulk_operations: self.number("limits.bulk_operations", 1..=100_000)?,
             patch_operations: self.number("limits.patch_operations", 1..=1_000_000)?,
             members: self.number("limits.members", 1..=10_000_000)?,
             values_per_attribute: self.number("limits.values_per_attribute", 1..=1_000_000)?,

@@ -32,9 +32,19 @@ impl Error {
     /// Whether the whole unit of work may be done again: the database undid it because of another one (serialization failure,
     /// deadlock), and it would do it now.
     pub(super) fn is_conflict(&self) -> bool {
-        let Self::Unavailable(cause) = self else { return false };
-        let database = cause.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error);
-        database.and_then(sqlx::error::DatabaseError::code).is_some_and(|code| is_conflict(&code))
+        self.passing_code().is_some_and(|code| is_conflict(&code))
+    }
+
+    /// Whether the database is there and undid the unit of work because others stood in its way: a conflict, or one of its
+    /// time limits (statement_timeout, lock_timeout).
+    pub(super) fn is_undone(&self) -> bool {
+        self.passing_code().is_some_and(|code| is_conflict(&code) || matches!(&*code, "57014" | "55P03"))
+    }
+
+    /// The SQLSTATE behind `Unavailable`, when the database said one.
+    fn passing_code(&self) -> Option<std::borrow::Cow<'_, str>> {
+        let Self::Unavailable(cause) = self else { return None };
+        cause.downcast_ref::<sqlx::Error>()?.as_database_error()?.code()
     }
 }
 
@@ -176,6 +186,14 @@ pub(super) mod tests {
             assert_eq!(Error::from(database(code)).is_conflict(), again, "{code}");
         }
         assert!(!Error::from(sqlx::Error::PoolTimedOut).is_conflict());
+    }
+
+    #[test]
+    fn a_unit_undone_by_others_is_told_from_a_database_that_is_away() {
+        for (code, undone) in [("40001", true), ("40P01", true), ("57014", true), ("55P03", true), ("57P01", false), ("08006", false)] {
+            assert_eq!(Error::from(database(code)).is_undone(), undone, "{code}");
+        }
+        assert!(!Error::from(sqlx::Error::PoolTimedOut).is_undone());
     }
 
     #[test]

@@ -91,19 +91,15 @@ impl Directory {
             let work = Arc::clone(&work);
             async move {
                 let (origin, reading, projection, notes) = &*work;
-                let ids = reading.members.clone().unwrap_or_default();
-                let change = with_notes(
-                    json!({ "members": Difference { added: ids.iter().copied().collect(), ..Difference::default() }.to_json() }),
-                    notes,
-                );
-                if ids.is_empty() {
+                let change = creation(reading, notes);
+                if reading.members.as_ref().is_none_or(Vec::is_empty) {
                     let mut connection = pool.acquire().await?;
                     let stored = insert(&mut connection, origin, id, reading, projection, &change).await?;
                     return Ok(Stored { memberships: Some("[]".into()), ..stored });
                 }
                 let mut transaction = pool.begin().await?;
                 let mut stored = insert(&mut transaction, origin, id, reading, projection, &change).await?;
-                members::apply(&mut transaction, origin.tenant_id(), id, &[MembersChange::Add(ids)]).await?;
+                add_members(&mut transaction, origin, id, reading).await?;
                 stored.memberships = members_json(&mut transaction, origin, id, members).await?;
                 transaction.commit().await?;
                 Ok(stored)
@@ -196,11 +192,7 @@ impl Directory {
             async move {
                 let (origin, reading, if_match, notes) = &*work;
                 let mut transaction = pool.begin().await?;
-                let locked = lock(&mut transaction, origin, id).await?;
-                check_if_match(if_match.as_ref(), locked.version)?;
-                let changes: Vec<MembersChange> = reading.members.clone().map(MembersChange::Replace).into_iter().collect();
-                let next = Next { document: &reading.document, unmapped: &reading.unmapped, members: &changes };
-                let mut stored = save(&mut transaction, origin, id, locked, next, notes).await?;
+                let mut stored = replace(&mut transaction, origin, id, reading, if_match.as_ref(), notes).await?;
                 stored.memberships = members_json(&mut transaction, origin, id, members).await?;
                 transaction.commit().await?;
                 Ok(stored)
@@ -227,13 +219,8 @@ impl Directory {
             let work = Arc::clone(&work);
             async move {
                 let (origin, patch, if_match, reader) = &*work;
-                let mut reader = reader.clone();
                 let mut transaction = pool.begin().await?;
-                let locked = lock(&mut transaction, origin, id).await?;
-                check_if_match(if_match.as_ref(), locked.version)?;
-                let patched = patch.apply(&GROUP, &locked.document()?, &locked.unmapped, &mut reader)?;
-                let next = Next { document: &patched.document, unmapped: &patched.unmapped, members: &patch.members };
-                let mut stored = save(&mut transaction, origin, id, locked, next, &reader.notes_json()).await?;
+                let mut stored = self::patch(&mut transaction, origin, id, patch, if_match.as_ref(), reader.clone()).await?;
                 stored.memberships = members_json(&mut transaction, origin, id, members).await?;
                 transaction.commit().await?;
                 Ok(stored)
@@ -260,6 +247,63 @@ impl Directory {
         })
         .await
     }
+}
+
+/// Creates a group under an id that was chosen beforehand, in the caller's transaction; [`add_members`] adds its members.
+pub(super) async fn create(
+    connection: &mut PgConnection,
+    origin: &Origin,
+    id: Uuid,
+    reading: &Reading,
+    notes: &Value,
+) -> Result<Stored, Error> {
+    let projection = Projection::of(origin, id, &reading.document)?;
+    insert(connection, origin, id, reading, &projection, &creation(reading, notes)).await
+}
+
+/// What the event of a creation says.
+fn creation(reading: &Reading, notes: &Value) -> Value {
+    let added = reading.members.iter().flatten().copied().collect();
+    with_notes(json!({ "members": Difference { added, ..Difference::default() }.to_json() }), notes)
+}
+
+/// Adds the members that a new group has.
+pub(super) async fn add_members(connection: &mut PgConnection, origin: &Origin, id: Uuid, reading: &Reading) -> Result<(), Error> {
+    let ids = reading.members.clone().unwrap_or_default();
+    members::apply(connection, origin.tenant_id(), id, &[MembersChange::Add(ids)]).await?;
+    Ok(())
+}
+
+/// PUT in the caller's transaction.
+pub(super) async fn replace(
+    connection: &mut PgConnection,
+    origin: &Origin,
+    id: Uuid,
+    reading: &Reading,
+    if_match: Option<&Condition>,
+    notes: &Value,
+) -> Result<Stored, Error> {
+    let locked = lock(connection, origin, id).await?;
+    check_if_match(if_match, locked.version)?;
+    let changes: Vec<MembersChange> = reading.members.clone().map(MembersChange::Replace).into_iter().collect();
+    let next = Next { document: &reading.document, unmapped: &reading.unmapped, members: &changes };
+    save(connection, origin, id, locked, next, notes).await
+}
+
+/// PATCH in the caller's transaction.
+pub(super) async fn patch(
+    connection: &mut PgConnection,
+    origin: &Origin,
+    id: Uuid,
+    patch: &Patch,
+    if_match: Option<&Condition>,
+    mut reader: Reader,
+) -> Result<Stored, Error> {
+    let locked = lock(connection, origin, id).await?;
+    check_if_match(if_match, locked.version)?;
+    let patched = patch.apply(&GROUP, &locked.document()?, &locked.unmapped, &mut reader)?;
+    let next = Next { document: &patched.document, unmapped: &patched.unmapped, members: &patch.members };
+    save(connection, origin, id, locked, next, &reader.notes_json()).await
 }
 
 #[derive(sqlx::FromRow)]
@@ -416,7 +460,7 @@ async fn update(
     Ok(saved.stored(id, document))
 }
 
-async fn delete(connection: &mut PgConnection, origin: &Origin, id: Uuid, if_match: Option<&Condition>) -> Result<(), Error> {
+pub(super) async fn delete(connection: &mut PgConnection, origin: &Origin, id: Uuid, if_match: Option<&Condition>) -> Result<(), Error> {
     let locked = lock(connection, origin, id).await?;
     check_if_match(if_match, locked.version)?;
     sqlx::query(

@@ -6,6 +6,7 @@
 //! ([`Directory::unit`]), time limits are PostgreSQL's, and a connection that comes back inside a transaction is closed.
 //! A single statement outside a transaction needs no unit: when its future is dropped it was done or it was not.
 
+mod bulk;
 mod callers;
 mod connections;
 mod employees;
@@ -33,6 +34,7 @@ use sqlx::{
 use tracing::Instrument as _;
 
 pub use self::{
+    bulk::Outcome,
     callers::Caller,
     connections::Connection,
     employees::{EmployeeRow, Employees, Format, Reprojected},

@@ -71,7 +71,7 @@ impl Directory {
     pub async fn create_user(&self, origin: &Origin, reading: Reading, notes: Value) -> Result<Stored, Error> {
         let id = Uuid::now_v7();
         let projection = Projection::of(&origin.caller, id, &reading.document, &reading.unmapped)?;
-        let change = with_notes(json!({ "active": projection.active, "employee": filled(&projection.employee) }), &notes);
+        let change = creation(&projection, &notes);
         let password = PasswordChange::of(&origin.caller, reading.password.as_ref().map(Some)).await?;
         let work = Arc::new((origin.clone(), reading, projection, password, change));
         self.unit(move |pool| {
@@ -127,10 +127,7 @@ impl Directory {
             async move {
                 let (origin, reading, password, if_match, notes) = &*work;
                 let mut transaction = pool.begin().await?;
-                let locked = lock(&mut transaction, origin, id).await?;
-                check_if_match(if_match.as_ref(), locked.version)?;
-                let next = Next { document: &reading.document, unmapped: &reading.unmapped, password };
-                let stored = save(&mut transaction, origin, id, locked, next, notes).await?;
+                let stored = replace(&mut transaction, origin, id, reading, password, if_match.as_ref(), notes).await?;
                 transaction.commit().await?;
                 Ok(stored)
             }
@@ -156,13 +153,8 @@ impl Directory {
             let work = Arc::clone(&work);
             async move {
                 let (origin, patch, password, if_match, reader) = &*work;
-                let mut reader = reader.clone();
                 let mut transaction = pool.begin().await?;
-                let locked = lock(&mut transaction, origin, id).await?;
-                check_if_match(if_match.as_ref(), locked.version)?;
-                let patched = patch.apply(&USER, &locked.document()?, &locked.unmapped, &mut reader)?;
-                let next = Next { document: &patched.document, unmapped: &patched.unmapped, password };
-                let stored = save(&mut transaction, origin, id, locked, next, &reader.notes_json()).await?;
+                let stored = self::patch(&mut transaction, origin, id, patch, password, if_match.as_ref(), reader.clone()).await?;
                 transaction.commit().await?;
                 Ok(stored)
             }
@@ -188,6 +180,57 @@ impl Directory {
         })
         .await
     }
+}
+
+/// Creates a user under an id that was chosen beforehand, in the caller's transaction.
+pub(super) async fn create(
+    connection: &mut PgConnection,
+    origin: &Origin,
+    id: Uuid,
+    reading: &Reading,
+    password: &PasswordChange,
+    notes: &Value,
+) -> Result<Stored, Error> {
+    let projection = Projection::of(&origin.caller, id, &reading.document, &reading.unmapped)?;
+    insert(connection, origin, id, reading, &projection, password, &creation(&projection, notes)).await
+}
+
+/// What the event of a creation says.
+fn creation(projection: &Projection, notes: &Value) -> Value {
+    with_notes(json!({ "active": projection.active, "employee": filled(&projection.employee) }), notes)
+}
+
+/// PUT in the caller's transaction.
+pub(super) async fn replace(
+    connection: &mut PgConnection,
+    origin: &Origin,
+    id: Uuid,
+    reading: &Reading,
+    password: &PasswordChange,
+    if_match: Option<&Condition>,
+    notes: &Value,
+) -> Result<Stored, Error> {
+    let locked = lock(connection, origin, id).await?;
+    check_if_match(if_match, locked.version)?;
+    let next = Next { document: &reading.document, unmapped: &reading.unmapped, password };
+    save(connection, origin, id, locked, next, notes).await
+}
+
+/// PATCH in the caller's transaction.
+pub(super) async fn patch(
+    connection: &mut PgConnection,
+    origin: &Origin,
+    id: Uuid,
+    patch: &Patch,
+    password: &PasswordChange,
+    if_match: Option<&Condition>,
+    mut reader: Reader,
+) -> Result<Stored, Error> {
+    let locked = lock(connection, origin, id).await?;
+    check_if_match(if_match, locked.version)?;
+    let patched = patch.apply(&USER, &locked.document()?, &locked.unmapped, &mut reader)?;
+    let next = Next { document: &patched.document, unmapped: &patched.unmapped, password };
+    save(connection, origin, id, locked, next, &reader.notes_json()).await
 }
 
 #[derive(sqlx::FromRow)]
@@ -385,7 +428,7 @@ async fn update(
 
 /// Groups are locked before the user, in the order of their ids, as a change of members locks them: so neither waits for the
 /// other in a circle.
-async fn delete(connection: &mut PgConnection, origin: &Origin, id: Uuid, if_match: Option<&Condition>) -> Result<(), Error> {
+pub(super) async fn delete(connection: &mut PgConnection, origin: &Origin, id: Uuid, if_match: Option<&Condition>) -> Result<(), Error> {
     let groups: Vec<Uuid> = sqlx::query_scalar(
         "select g.id from groups g
          where g.tenant_id = $1 and g.id in (select m.group_id from members m where m.tenant_id = $1 and m.user_id = $2)

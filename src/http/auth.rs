@@ -116,7 +116,7 @@ fn base_of(path: &str) -> &'static str {
 }
 
 /// What a request is in the record of events; `None` when it is not about users or groups.
-fn kind_of(method: &Method, path: &str) -> Option<Kind> {
+pub(super) fn kind_of(method: &Method, path: &str) -> Option<Kind> {
     let is = |segment: &str| path.split('/').any(|part| part == segment);
     let (create, update, delete, lookup) = if is("Users") {
         (Kind::UserCreate, Kind::UserUpdate, Kind::UserDelete, Kind::UserLookup)

@@ -62,5 +62,5 @@ async fn read(body: Body, limit: usize) -> Result<axum::body::Bytes, ScimError> 
 }
 
 fn too_large(limit: usize) -> ScimError {
-    ScimError::new(413, format!("the body is larger than {limit} bytes (the setting limits.body_bytes)"))
+    ScimError::new(413, format!("the body is larger than {limit} bytes (maxPayloadSize; the setting limits.body_bytes)"))
 }

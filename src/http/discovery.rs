@@ -10,7 +10,7 @@ use super::auth::Call;
 use super::error::Failure;
 use crate::scim::ScimError;
 use crate::scim::discovery::{
-    Supported, find_resource_type, find_schema, resource_type_document, resource_type_location, resource_types_list, schema_document,
+    Bulk, Supported, find_resource_type, find_schema, resource_type_document, resource_type_location, resource_types_list, schema_document,
     schema_location, schemas_list,
 };
 
@@ -18,7 +18,7 @@ pub(super) async fn service_provider_config(State(app): State<App>, call: Call) 
     refuse_filter(&call)?;
     let supported = Supported {
         patch: true,
-        bulk: None,
+        bulk: Some(Bulk { max_operations: app.0.limits.bulk_operations, max_payload_size: app.0.body_bytes }),
         filter_max_results: app.0.limits.page_size_max,
         change_password: false,
         sort: true,
@@ -52,10 +52,6 @@ pub(super) async fn schema(call: Call, Path(id): Path<String>) -> Result<Respons
 /// RFC 7644 §3.11: a token of a connection stands for an identity provider, not for a user.
 pub(super) async fn me() -> Failure {
     ScimError::new(501, "/Me is not available: this token stands for an identity provider, not for a user").into()
-}
-
-pub(super) async fn bulk() -> Failure {
-    ScimError::new(501, "bulk operations are not supported, as ServiceProviderConfig says").into()
 }
 
 pub(super) async fn root_search() -> Failure {

@@ -43,23 +43,33 @@ impl From<directory::Error> for Failure {
     }
 }
 
-impl IntoResponse for Failure {
-    fn into_response(self) -> Response {
+impl Failure {
+    /// What the client may read of it; the rest goes into the log.
+    pub(super) fn told(self) -> ScimError {
         match self {
-            Self::Scim(error) => scim(error),
+            Self::Scim(error) => error,
             Self::Directory(error) => {
-                let available = !matches!(error, directory::Error::Unavailable(_));
                 let cause = error.source().map(chain).unwrap_or_default();
-                if available {
-                    tracing::error!(cause, "a request failed");
-                    return scim(ScimError::new(500, "the server could not do this; its log says why under this request's id"));
+                if matches!(error, directory::Error::Unavailable(_)) {
+                    tracing::warn!(cause, "a request found the database unavailable");
+                    return ScimError::new(503, "the server's database is not available or too busy; please try again");
                 }
-                tracing::warn!(cause, "a request found the database unavailable");
-                let mut response = scim(ScimError::new(503, "the server's database is not available or too busy; please try again"));
-                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
-                response
+                tracing::error!(cause, "a request failed");
+                ScimError::new(500, "the server could not do this; its log says why under this request's id")
             }
         }
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let error = self.told();
+        let unavailable = error.status == 503;
+        let mut response = scim(error);
+        if unavailable {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+        }
+        response
     }
 }
 

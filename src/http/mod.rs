@@ -7,6 +7,7 @@
 mod answer;
 mod auth;
 mod body;
+mod bulk;
 mod discovery;
 mod employees;
 mod error;

@@ -3,7 +3,7 @@
 
 use axum::routing::{MethodRouter, delete, get, post};
 
-use super::{App, discovery, employees, groups, search, users};
+use super::{App, bulk, discovery, employees, groups, search, users};
 
 /// A path and what answers it.
 pub struct Route {
@@ -35,7 +35,7 @@ pub const SCIM: &[Route] = &[
         methods: &["GET", "POST", "PUT", "PATCH", "DELETE"],
         handler: || get(discovery::me).post(discovery::me).put(discovery::me).patch(discovery::me).delete(discovery::me),
     },
-    Route { path: "/Bulk", methods: &["POST"], handler: || post(discovery::bulk) },
+    Route { path: "/Bulk", methods: &["POST"], handler: || post(bulk::bulk) },
     Route { path: "/.search", methods: &["POST"], handler: || post(discovery::root_search) },
     Route { path: "/ServiceProviderConfig", methods: &["GET"], handler: || get(discovery::service_provider_config) },
     Route { path: "/ResourceTypes", methods: &["GET"], handler: || get(discovery::resource_types) },

@@ -27,6 +27,8 @@ pub struct Limits {
     pub filter_depth: usize,
     /// Most comparisons in a filter.
     pub filter_terms: usize,
+    /// Most operations in a bulk request.
+    pub bulk_operations: usize,
     /// Most operations in a PATCH.
     pub patch_operations: usize,
     /// Most members that one request names.
@@ -45,6 +47,7 @@ impl Default for Limits {
             filter_chars: 16_384,
             filter_depth: 32,
             filter_terms: 256,
+            bulk_operations: 1_000,
             patch_operations: 20_000,
             members: 100_000,
             values_per_attribute: 1_000,

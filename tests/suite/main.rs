@@ -8,6 +8,7 @@ mod app;
 mod auth;
 mod bad_input;
 mod bad_patch;
+mod bulk;
 mod cancelled;
 mod cases;
 mod cluster;
