@@ -7,12 +7,14 @@
 //! A single statement outside a transaction needs no unit: when its future is dropped it was done or it was not.
 
 mod callers;
+mod conditions;
 mod connections;
 mod employees;
 mod error;
 mod events;
 mod groups;
 mod health;
+mod keys;
 mod members;
 mod memberships;
 mod passwords;
@@ -22,6 +24,7 @@ mod tenants;
 mod tokens;
 mod users;
 mod vocabulary;
+mod walks;
 
 use std::{fmt, future::Future, str::FromStr, sync::Arc, time::Duration};
 
@@ -30,7 +33,10 @@ use sqlx::{
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
+use tokio::sync::OnceCell;
 use tracing::Instrument as _;
+
+use crate::scim::cursor::SealingKey;
 
 pub use self::{
     callers::Caller,
@@ -41,10 +47,11 @@ pub use self::{
     groups::{Members, MembersPage, MembersPlace},
     health::{Server, Stock},
     resource::{Origin, Stored},
-    search::{Page, Search},
+    search::{Found, Page, Part, Place, Search},
     tenants::{FirstStart, Tenant, TenantSettings},
     tokens::{MAX_LIVE_TOKENS, Token, TokenRecord},
     vocabulary::{Conformance, Profile, Provider, State, UnknownWord},
+    walks::Walked,
 };
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
@@ -91,6 +98,8 @@ pub struct Directory {
     unlimited: Arc<PgConnectOptions>,
     callers: Arc<callers::Callers>,
     refusals: Arc<events::RefusalLog>,
+    walks: Arc<walks::Walks>,
+    cursor_key: Arc<OnceCell<SealingKey>>,
 }
 
 impl fmt::Debug for Directory {
@@ -134,7 +143,7 @@ impl Directory {
             .connect_with(with_limits(unlimited.clone(), settings))
             .await?;
         let refusals = Arc::new(events::RefusalLog::start(pool.clone()));
-        Ok(Self { pool, unlimited: Arc::new(unlimited), callers: Arc::default(), refusals })
+        Ok(Self { pool, unlimited: Arc::new(unlimited), callers: Arc::default(), refusals, walks: Arc::default(), cursor_key: Arc::default() })
     }
 
     /// Applies what the database lacks of the schema. Several processes may do this at once: the migrator's lock lets one.
@@ -262,7 +271,7 @@ mod tests {
         let options = url("postgres://localhost/x");
         let pool = PgPoolOptions::new().connect_lazy_with(options.clone());
         let refusals = Arc::new(events::RefusalLog::start(pool.clone()));
-        Directory { pool, unlimited: Arc::new(options), callers: Arc::default(), refusals }
+        Directory { pool, unlimited: Arc::new(options), callers: Arc::default(), refusals, walks: Arc::default(), cursor_key: Arc::default() }
     }
 
     /// Runs a unit that fails so often with this code; returns the attempts and whether it succeeded.

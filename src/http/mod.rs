@@ -22,6 +22,7 @@ mod users;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
@@ -51,6 +52,7 @@ struct Shared {
     public_url: String,
     limits: Limits,
     body_bytes: usize,
+    cursor_timeout: Duration,
     http: Http,
     leaving: AtomicBool,
     metrics: metrics::Metrics,
@@ -65,6 +67,7 @@ impl App {
             public_url,
             limits: config.limits.reading(),
             body_bytes: config.limits.body_bytes,
+            cursor_timeout: config.limits.cursor_timeout,
             http: config.http.clone(),
             leaving: AtomicBool::new(false),
             metrics: metrics::Metrics::default(),

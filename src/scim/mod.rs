@@ -1,6 +1,7 @@
 //! The protocol floor: SCIM 2.0 as pure functions (RFC 7643, RFC 7644). No I/O, no clock, nothing of ours below it.
 
 pub mod catalog;
+pub mod cursor;
 pub mod discovery;
 pub mod document;
 pub mod error;
