@@ -156,11 +156,11 @@ pub(super) fn write_searchable(user: bool, uses: &Uses, statement: &mut Statemen
         Memberships::All => None,
     };
     statement.sql(if user {
-        "(r.folded || jsonb_build_object('meta', jsonb_build_object('resourcetype', 'user', 'created',
+        "(r.folded || jsonb_build_object('meta', jsonb_build_object('resourcetype', 'User', 'created',
              to_char(r.created_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"000Z\"'), 'lastmodified',
              to_char(r.updated_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"000Z\"')))"
     } else {
-        "(r.folded || jsonb_build_object('meta', jsonb_build_object('resourcetype', 'group', 'created',
+        "(r.folded || jsonb_build_object('meta', jsonb_build_object('resourcetype', 'Group', 'created',
              to_char(r.created_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"000Z\"'), 'lastmodified',
              to_char(r.updated_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"000Z\"')))"
     });
