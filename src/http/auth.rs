@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, MatchedPath, Path, Request, State};
+use axum::extract::{FromRequestParts, Path, Request, State};
 use axum::http::header::{AUTHORIZATION, IF_MATCH, IF_NONE_MATCH, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -114,10 +114,9 @@ pub(super) async fn authenticate(State(app): State<App>, mut request: Request, n
     response
 }
 
-/// Whether a request reads what is open to everybody.
+/// Whether a request reads what is open to everybody. The path is compared as it came: an odd spelling of it is not open.
 fn is_public(request: &Request) -> bool {
-    let Some(path) = request.extensions().get::<MatchedPath>() else { return false };
-    matches!(*request.method(), Method::GET | Method::HEAD) && routes::is_public(path.as_str())
+    matches!(*request.method(), Method::GET | Method::HEAD) && routes::is_public(request.uri().path())
 }
 
 async fn caller(app: &App, headers: &HeaderMap) -> Result<Option<Caller>, Failure> {

@@ -11,6 +11,7 @@ use super::App;
 use super::answer;
 use super::auth::BaseUrl;
 use super::error::{Failure, scim};
+use crate::directory::Origin;
 use crate::scim::ScimError;
 use crate::scim::discovery::{
     Pagination, Supported, find_resource_type, find_schema, resource_type_document, resource_type_location, resource_types_list, schema_document,
@@ -22,6 +23,8 @@ use crate::scim::query::Query;
 /// service provider SHOULD respond with HTTP status code 403 (Forbidden)".
 pub(super) struct Discovery {
     base: Arc<str>,
+    /// Whether the tenant keeps passwords; without a token nobody's are.
+    keeps_passwords: bool,
 }
 
 impl<S: Sync> FromRequestParts<S> for Discovery {
@@ -32,7 +35,8 @@ impl<S: Sync> FromRequestParts<S> for Discovery {
             return Err(scim(ScimError::new(403, "discovery resources cannot be filtered")));
         }
         let BaseUrl(base) = parts.extensions.get().cloned().expect("the token's layer lies around every handler");
-        Ok(Self { base })
+        let keeps_passwords = parts.extensions.get::<Origin>().is_some_and(|origin| origin.caller.settings.keep_passwords);
+        Ok(Self { base, keeps_passwords })
     }
 }
 
@@ -42,7 +46,7 @@ pub(super) async fn service_provider_config(State(app): State<App>, asked: Disco
         patch: true,
         bulk: None,
         filter_max_results: max_page_size,
-        change_password: false,
+        change_password: asked.keeps_passwords,
         sort: true,
         etag: true,
         cursor: Some(Pagination { default_page_size, max_page_size, cursor_timeout_s: app.0.cursor_timeout.as_secs() }),

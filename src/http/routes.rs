@@ -43,7 +43,7 @@ pub const SCIM: &[Route] = &[
     Route { path: "/Bulk", methods: &["POST"], public: false, handler: || post(discovery::bulk) },
     Route { path: "", methods: &["GET"], public: false, handler: || get(search::everything) },
     Route { path: "/.search", methods: &["POST"], public: false, handler: || post(search::everything_by_post) },
-    // "The authentication schemes SHOULD be publicly accessible without prior authentication" (after RFC 7643 §5).
+    // RFC 7643 §5: "make the authenticationSchemes attribute publicly accessible without prior authentication".
     Route { path: "/ServiceProviderConfig", methods: &["GET"], public: true, handler: || get(discovery::service_provider_config) },
     Route { path: "/ResourceTypes", methods: &["GET"], public: false, handler: || get(discovery::resource_types) },
     Route { path: "/ResourceTypes/{id}", methods: &["GET"], public: false, handler: || get(discovery::resource_type) },
@@ -54,8 +54,8 @@ pub const SCIM: &[Route] = &[
 /// The routes of the workplace product's API.
 pub const API: &[Route] = &[Route { path: "/employees", methods: &["GET"], public: false, handler: || get(employees::list) }];
 
-/// Whether a matched path, with its base, is that of a public route.
+/// Whether a path, base included, is that of a public route.
 pub(super) fn is_public(path: &str) -> bool {
-    let open = SCIM.iter().filter(|route| route.public);
-    open.into_iter().any(|route| BASES.iter().any(|base| path.strip_prefix(base) == Some(route.path)))
+    let mut open = SCIM.iter().filter(|route| route.public);
+    open.any(|route| BASES.iter().any(|base| path.strip_prefix(base) == Some(route.path)))
 }
