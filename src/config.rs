@@ -118,6 +118,8 @@ pub struct Limits {
     pub page_size_default: usize,
     /// The most resources on a page.
     pub page_size_max: usize,
+    /// How long a cursor is accepted.
+    pub cursor_timeout: Duration,
 }
 
 impl Limits {
@@ -327,6 +329,8 @@ impl Settings {
             values_per_attribute: self.number("limits.values_per_attribute", 1..=1_000_000)?,
             page_size_default: self.number("limits.page_size_default", 1..=100_000)?,
             page_size_max: self.number("limits.page_size_max", 1..=100_000)?,
+            // A cursor's age is counted in seconds.
+            cursor_timeout: self.duration("limits.cursor_timeout_ms", 1_000)?,
         })
     }
 

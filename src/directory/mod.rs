@@ -8,12 +8,14 @@
 
 mod bulk;
 mod callers;
+mod conditions;
 mod connections;
 mod employees;
 mod error;
 mod events;
 mod groups;
 mod health;
+mod keys;
 mod members;
 mod memberships;
 mod passwords;
@@ -23,6 +25,7 @@ mod tenants;
 mod tokens;
 mod users;
 mod vocabulary;
+mod walks;
 
 use std::{fmt, future::Future, str::FromStr, sync::Arc, time::Duration};
 
@@ -31,7 +34,10 @@ use sqlx::{
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
+use tokio::sync::OnceCell;
 use tracing::Instrument as _;
+
+use crate::scim::cursor::SealingKey;
 
 pub use self::{
     bulk::Outcome,
@@ -43,10 +49,11 @@ pub use self::{
     groups::{Members, MembersPage, MembersPlace},
     health::{Server, Stock},
     resource::{Origin, Stored},
-    search::{Page, Search},
+    search::{Found, Page, Part, Place, Search},
     tenants::{FirstStart, Tenant, TenantSettings},
     tokens::{MAX_LIVE_TOKENS, Token, TokenRecord},
     vocabulary::{Conformance, Profile, Provider, State, UnknownWord},
+    walks::Walked,
 };
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
@@ -93,6 +100,8 @@ pub struct Directory {
     unlimited: Arc<PgConnectOptions>,
     callers: Arc<callers::Callers>,
     refusals: Arc<events::RefusalLog>,
+    walks: Arc<walks::Walks>,
+    cursor_key: Arc<OnceCell<SealingKey>>,
 }
 
 impl fmt::Debug for Directory {
@@ -136,7 +145,14 @@ impl Directory {
             .connect_with(with_limits(unlimited.clone(), settings))
             .await?;
         let refusals = Arc::new(events::RefusalLog::start(pool.clone()));
-        Ok(Self { pool, unlimited: Arc::new(unlimited), callers: Arc::default(), refusals })
+        Ok(Self {
+            pool,
+            unlimited: Arc::new(unlimited),
+            callers: Arc::default(),
+            refusals,
+            walks: Arc::default(),
+            cursor_key: Arc::default(),
+        })
     }
 
     /// Applies what the database lacks of the schema. Several processes may do this at once: the migrator's lock lets one.
@@ -264,7 +280,14 @@ mod tests {
         let options = url("postgres://localhost/x");
         let pool = PgPoolOptions::new().connect_lazy_with(options.clone());
         let refusals = Arc::new(events::RefusalLog::start(pool.clone()));
-        Directory { pool, unlimited: Arc::new(options), callers: Arc::default(), refusals }
+        Directory {
+            pool,
+            unlimited: Arc::new(options),
+            callers: Arc::default(),
+            refusals,
+            walks: Arc::default(),
+            cursor_key: Arc::default(),
+        }
     }
 
     /// Runs a unit that fails so often with this code; returns the attempts and whether it succeeded.

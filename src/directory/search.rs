@@ -1,79 +1,158 @@
 //! Queries on users and groups (RFC 7644 §3.4.2): filter, order, page and the total in one statement. A statement is put together
 //! from static parts; whatever comes from a client is bound. So no name and no value can become SQL.
 //!
-//! How a filter is answered: a single `eq` on an indexed column by its B-tree; everything else as one jsonpath on the folded
-//! document, where the GIN index finds equalities. What lies in other tables or columns (memberships, `meta`) is merged into the
-//! folded document for the comparison, restricted to the ids that the filter names. The hits are materialized before they are
-//! ordered: the planner's estimate for a jsonpath is poor, and the total needs them all anyway.
+//! Results have one total order: the sort key, the type, the order of creation. A page is found by its place in that order (keyset)
+//! or by counting (offset). Without filter and sort each type's index on (tenant_id, seq) is that order, so a page behind a place
+//! costs the same at any depth. Else the hits are materialized before they are ordered: the planner's estimate for a jsonpath is
+//! poor, and the total needs them all anyway.
 
 use sqlx::postgres::PgRow;
 use sqlx::{Encode, Postgres, QueryBuilder, Row as _, Type};
 use uuid::Uuid;
 
+use super::conditions::{Memberships, Uses, write_filter, write_searchable};
 use super::memberships::{groups_of_user, members_of_group};
 use super::{Directory, Error, Stored};
 use crate::scim::catalog;
-use crate::scim::document::parse_id;
-use crate::scim::filter::{Filter, Literal, Operator, Target};
+use crate::scim::cursor::{Position, SORT_KEY_CHARS};
+use crate::scim::filter::Filter;
 use crate::scim::jsonpath::value_path;
 use crate::scim::schema::{AttrPath, Kind, ResourceType};
 
-/// A query on one resource type.
+/// A query: one resource type, or several in one total order (RFC 7644 §3.4.3, at the root).
 #[derive(Debug, Clone)]
 pub struct Search {
+    /// The resource types, in their order.
+    pub parts: Vec<Part>,
+    /// Whether the results are sorted; in the order of creation else, one type after the other.
+    pub sorted: bool,
+    /// Descending instead of ascending.
+    pub descending: bool,
+}
+
+/// What a query asks of one resource type.
+#[derive(Debug, Clone)]
+pub struct Part {
     /// The type.
     pub resource_type: &'static ResourceType,
     /// Which resources; all when absent.
     pub filter: Option<Filter>,
-    /// By which attribute, and whether descending; in the order of creation when absent.
-    pub sort: Option<(AttrPath, bool)>,
-    /// Results to skip.
-    pub offset: i64,
-    /// Results wanted.
-    pub limit: i64,
+    /// The attribute to sort by; a type that lacks it has no value there.
+    pub sort: Option<AttrPath>,
     /// Whether `groups` or `members` are shown.
     pub with_memberships: bool,
+}
+
+/// Where a page lies in the results.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Behind so many results.
+    Offset(i64),
+    /// Behind a position.
+    After(Position),
+    /// Before a position.
+    Before(Position),
+}
+
+impl Place {
+    fn position(&self) -> Option<&Position> {
+        match self {
+            Self::Offset(_) => None,
+            Self::After(position) | Self::Before(position) => Some(position),
+        }
+    }
+
+    fn is_backward(&self) -> bool {
+        matches!(self, Self::Before(_))
+    }
+}
+
+/// One result, with its place in the results.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Its type.
+    pub resource_type: &'static ResourceType,
+    /// Where it stands.
+    pub position: Position,
+    /// The resource.
+    pub stored: Stored,
 }
 
 /// A page of results.
 #[derive(Debug, Clone)]
 pub struct Page {
-    /// How many resources match.
-    pub total: i64,
-    /// Those on this page.
-    pub resources: Vec<Stored>,
+    /// The results, in the order of the query.
+    pub found: Vec<Found>,
+    /// Whether there is a result beyond the page, in the direction in which it was looked for.
+    pub more: bool,
+    /// How many resources match, where finding the page told.
+    pub total: Option<i64>,
 }
 
 impl Directory {
-    /// Answers a query.
+    /// Finds a page of at most `limit` results.
     ///
     /// # Errors
     /// `Unavailable` when it takes longer than the statement timeout.
-    pub async fn search(&self, tenant_id: Uuid, base: &str, search: &Search) -> Result<Page, Error> {
+    pub async fn page(&self, tenant_id: Uuid, base: &str, search: &Search, place: &Place, limit: i64) -> Result<Page, Error> {
         let mut statement = Statement::new(tenant_id, base);
-        write(search, &mut statement);
+        // One more than wanted tells whether there is more.
+        write(search, place, limit.saturating_add(1), &mut statement);
         let rows = statement.0.build().fetch_all(&self.pool).await?;
-        let total = rows.first().map(|row| row.try_get("total")).transpose()?.unwrap_or(0);
-        // A page behind the end is one row that holds the total alone.
-        let resources = rows.iter().filter_map(|row| stored(row).transpose()).collect::<Result<_, sqlx::Error>>()?;
-        Ok(Page { total, resources })
+        let total = rows.first().map(|row| row.try_get::<Option<i64>, _>("total")).transpose()?.flatten();
+        // A page without results is one row that holds the total alone.
+        let mut found = rows.iter().filter_map(|row| found(search, row).transpose()).collect::<Result<Vec<_>, sqlx::Error>>()?;
+        let wanted = usize::try_from(limit).unwrap_or_default();
+        let more = found.len() > wanted;
+        found.truncate(wanted);
+        if place.is_backward() {
+            found.reverse();
+        }
+        Ok(Page { found, more, total })
+    }
+
+    /// Counts the results of a query.
+    ///
+    /// # Errors
+    /// `Unavailable` when it takes longer than the statement timeout.
+    pub async fn count(&self, tenant_id: Uuid, base: &str, search: &Search) -> Result<i64, Error> {
+        let mut statement = Statement::new(tenant_id, base);
+        statement.sql("select (");
+        for (rank, part) in search.parts.iter().enumerate() {
+            let user = part.is_user();
+            statement.sql(if rank == 0 { "select " } else { ") + (select " });
+            statement.sql(if user {
+                "count(*) from users r where r.tenant_id = $1"
+            } else {
+                "count(*) from groups r where r.tenant_id = $1"
+            });
+            if let Some(filter) = &part.filter {
+                write_filter(user, filter, &mut statement);
+            }
+        }
+        statement.sql(")");
+        Ok(statement.0.build_query_scalar().fetch_one(&self.pool).await?)
     }
 }
 
-fn stored(row: &PgRow) -> Result<Option<Stored>, sqlx::Error> {
+fn found(search: &Search, row: &PgRow) -> Result<Option<Found>, sqlx::Error> {
     let Some(id) = row.try_get::<Option<Uuid>, _>("id")? else { return Ok(None) };
-    Ok(Some(Stored {
+    let position = Position { rank: row.try_get("rank")?, sort: row.try_get("sort")?, seq: row.try_get("seq")? };
+    let part = usize::try_from(position.rank).ok().and_then(|rank| search.parts.get(rank));
+    let resource_type = part.expect("the statement numbers the parts").resource_type;
+    let stored = Stored {
         id,
         version: row.try_get("version")?,
         document: row.try_get("document")?,
         created_at: row.try_get("created_at")?,
         updated_at: row.try_get("updated_at")?,
         memberships: row.try_get("memberships")?,
-    }))
+    };
+    Ok(Some(Found { resource_type, position, stored }))
 }
 
 /// A statement in the making. `sql` takes only text of this program.
-struct Statement(QueryBuilder<Postgres>);
+pub(super) struct Statement(QueryBuilder<Postgres>);
 
 impl Statement {
     /// `$1` is the tenant and `$2` the base in every statement.
@@ -83,72 +162,158 @@ impl Statement {
         statement
     }
 
-    fn sql(&mut self, part: &'static str) -> &mut Self {
+    pub(super) fn sql(&mut self, part: &'static str) -> &mut Self {
         self.0.push(part);
         self
     }
 
-    fn bind<T: 'static + Encode<'static, Postgres> + Type<Postgres> + Send>(&mut self, value: T) -> &mut Self {
+    pub(super) fn bind<T: 'static + Encode<'static, Postgres> + Type<Postgres> + Send>(&mut self, value: T) -> &mut Self {
         self.0.push_bind(value);
         self
     }
 }
 
-fn is_user(search: &Search) -> bool {
-    std::ptr::eq(search.resource_type, &raw const catalog::USER)
+impl Search {
+    /// Whether the order of the results is that of an index, and all resources are results.
+    fn is_browsing(&self) -> bool {
+        !self.sorted && self.parts.iter().all(|part| part.filter.is_none())
+    }
+
+    /// Whether all values that are sorted by are numbers; text else.
+    fn sorts_numbers(&self) -> bool {
+        self.parts.iter().filter_map(|part| part.sort).all(|path| matches!(path.leaf().kind, Kind::Integer | Kind::Decimal))
+    }
 }
 
-fn write(search: &Search, statement: &mut Statement) {
-    let user = is_user(search);
-    // r is the resource in every part below.
-    statement.sql(", hits as materialized (select r.id, r.seq");
-    if let Some((path, _)) = search.sort {
-        write_sort_keys(user, path, statement);
+impl Part {
+    fn is_user(&self) -> bool {
+        std::ptr::eq(self.resource_type, &raw const catalog::USER)
     }
-    statement.sql(if user { " from users r where r.tenant_id = $1" } else { " from groups r where r.tenant_id = $1" });
-    if let Some(filter) = &search.filter {
-        write_filter(user, filter, statement);
+}
+
+fn write(search: &Search, place: &Place, limit: i64, statement: &mut Statement) {
+    statement.sql(", hits as materialized (");
+    for (rank, part) in (0_i32..).zip(&search.parts) {
+        statement.sql(if rank == 0 { "(select " } else { ") union all (select " }).bind(rank).sql("::int as rank, r.id, r.seq, ");
+        write_sort_key(search, part, statement);
+        statement.sql(if part.is_user() { " from users r where r.tenant_id = $1" } else { " from groups r where r.tenant_id = $1" });
+        if let Some(filter) = &part.filter {
+            write_filter(part.is_user(), filter, statement);
+        }
+        if search.is_browsing() {
+            write_index_seek(rank, place, limit, statement);
+        }
     }
-    statement.sql("), page as (select * from hits order by ");
-    write_order(search.sort, statement);
-    statement.sql(" offset ").bind(search.offset).sql(" limit ").bind(search.limit);
-    statement.sql(") select (select count(*) from hits) as total, listed.* from (select 1) one left join lateral (");
-    statement.sql(match (user, search.with_memberships) {
+    statement.sql(")), page as (select * from hits");
+    if let Some(position) = place.position() {
+        write_keyset(search, position, place.is_backward(), statement);
+    }
+    statement.sql(" order by ");
+    write_order(search, place.is_backward(), statement);
+    if let Place::Offset(offset) = place {
+        statement.sql(" offset ").bind(*offset);
+    }
+    statement.sql(" limit ").bind(limit);
+    statement.sql(if search.is_browsing() { ") select null::bigint as total" } else { ") select (select count(*) from hits) as total" });
+    statement.sql(", hits.rank, hits.seq, hits.sort::text as sort, hits.id, version, document, created_at, updated_at, memberships from (");
+    for (rank, part) in (0_i32..).zip(&search.parts) {
+        statement.sql(if rank == 0 { "" } else { " union all " });
+        write_resources(part, statement);
+        statement.bind(rank);
+    }
+    statement.sql(") hits right join (select 1) one on true order by ");
+    write_order(search, place.is_backward(), statement);
+}
+
+/// The resources of the page, of one type. Ends where the type's number is to be bound.
+fn write_resources(part: &Part, statement: &mut Statement) {
+    statement.sql(match (part.is_user(), part.with_memberships) {
         (true, true) => concat!(
-            "select u.id, u.version, u.document::text as document, u.created_at, u.updated_at, ",
+            "select hits.*, u.version, u.document::text as document, u.created_at, u.updated_at, ",
             groups_of_user!(),
-            " as memberships from page hits join users u on u.tenant_id = $1 and u.id = hits.id order by "
+            " as memberships from page hits join users u on u.tenant_id = $1 and u.id = hits.id where hits.rank = "
         ),
         (true, false) => {
-            "select u.id, u.version, u.document::text as document, u.created_at, u.updated_at, null::text as memberships
-             from page hits join users u on u.tenant_id = $1 and u.id = hits.id order by "
+            "select hits.*, u.version, u.document::text as document, u.created_at, u.updated_at, null::text as memberships
+             from page hits join users u on u.tenant_id = $1 and u.id = hits.id where hits.rank = "
         }
         (false, true) => concat!(
-            "select g.id, g.version, g.document::text as document, g.created_at, g.updated_at, ",
+            "select hits.*, g.version, g.document::text as document, g.created_at, g.updated_at, ",
             members_of_group!(),
-            " as memberships from page hits join groups g on g.tenant_id = $1 and g.id = hits.id order by "
+            " as memberships from page hits join groups g on g.tenant_id = $1 and g.id = hits.id where hits.rank = "
         ),
         (false, false) => {
-            "select g.id, g.version, g.document::text as document, g.created_at, g.updated_at, null::text as memberships
-             from page hits join groups g on g.tenant_id = $1 and g.id = hits.id order by "
+            "select hits.*, g.version, g.document::text as document, g.created_at, g.updated_at, null::text as memberships
+             from page hits join groups g on g.tenant_id = $1 and g.id = hits.id where hits.rank = "
         }
     });
-    write_order(search.sort, statement);
-    statement.sql(") listed on true");
 }
 
-/// Ties are broken by `seq`, so the order is total. PostgreSQL's own rule for nulls is RFC 7644's (§3.4.2.3): last ascending,
-/// first descending.
-fn write_order(sort: Option<(AttrPath, bool)>, statement: &mut Statement) {
-    statement.sql(match sort {
-        None => "hits.seq",
-        Some((_, false)) => "hits.sort_number, hits.sort_text collate \"C\", hits.seq",
-        Some((_, true)) => "hits.sort_number desc, hits.sort_text collate \"C\" desc, hits.seq",
+/// PostgreSQL's own rule for nulls is RFC 7644's (§3.4.2.3): last ascending, first descending. Backward is the exact reverse.
+fn write_order(search: &Search, backward: bool, statement: &mut Statement) {
+    statement.sql(match (search.sorted, search.descending, backward) {
+        (false, _, false) => "hits.rank, hits.seq",
+        (false, _, true) => "hits.rank desc, hits.seq desc",
+        (true, false, false) => "hits.sort, hits.rank, hits.seq",
+        (true, false, true) => "hits.sort desc, hits.rank desc, hits.seq desc",
+        (true, true, false) => "hits.sort desc, hits.rank, hits.seq",
+        (true, true, true) => "hits.sort, hits.rank desc, hits.seq desc",
     });
+}
+
+/// Restricts the hits to those beyond a position, in the order of [`write_order`].
+fn write_keyset(search: &Search, position: &Position, backward: bool, statement: &mut Statement) {
+    statement.sql(if backward { " where ((hits.rank, hits.seq) < (" } else { " where ((hits.rank, hits.seq) > (" });
+    statement.bind(position.rank).sql("::int, ").bind(position.seq).sql("::bigint)");
+    if !search.sorted {
+        statement.sql(")");
+        return;
+    }
+    // Null counts as the largest value. Ascending forward and descending backward lead to larger values.
+    let larger = search.descending == backward;
+    let numbers = search.sorts_numbers();
+    match &position.sort {
+        None => {
+            statement.sql(if larger { " and hits.sort is null)" } else { " and hits.sort is null or hits.sort is not null)" });
+        }
+        Some(sort) => {
+            let cast = if numbers { "::text::numeric" } else { "::text" };
+            statement.sql(" and hits.sort = ").bind(sort.clone()).sql(cast);
+            statement.sql(if larger { " or hits.sort > " } else { " or hits.sort < " }).bind(sort.clone()).sql(cast);
+            statement.sql(if larger { " or hits.sort is null)" } else { ")" });
+        }
+    }
+}
+
+/// Restricts one type of a query for everything to what can stand on the page, by the index on (tenant_id, seq).
+fn write_index_seek(rank: i32, place: &Place, limit: i64, statement: &mut Statement) {
+    match place {
+        Place::After(position) if rank == position.rank => {
+            statement.sql(" and r.seq > ").bind(position.seq);
+        }
+        Place::Before(position) if rank == position.rank => {
+            statement.sql(" and r.seq < ").bind(position.seq);
+        }
+        Place::After(position) if rank < position.rank => {
+            statement.sql(" and false");
+        }
+        Place::Before(position) if rank > position.rank => {
+            statement.sql(" and false");
+        }
+        Place::After(_) | Place::Before(_) | Place::Offset(_) => {}
+    }
+    statement.sql(if place.is_backward() { " order by r.seq desc limit " } else { " order by r.seq limit " });
+    let passed = if let Place::Offset(offset) = place { *offset } else { 0 };
+    statement.bind(limit.saturating_add(passed));
 }
 
 /// The value to sort by: of several, the primary one or the first (RFC 7644 §3.4.2.3). Text in the order of code points.
-fn write_sort_keys(user: bool, path: AttrPath, statement: &mut Statement) {
+fn write_sort_key(search: &Search, part: &Part, statement: &mut Statement) {
+    let numbers = search.sorts_numbers();
+    let Some(path) = part.sort else {
+        statement.sql(if search.sorted && numbers { "null::numeric as sort" } else { "null::text collate \"C\" as sort" });
+        return;
+    };
     let path = match path.attribute.sub("value") {
         Some(value) if path.sub.is_none() && path.attribute.kind == Kind::Complex => AttrPath { sub: Some(value), ..path },
         _ => path,
@@ -159,219 +324,15 @@ fn write_sort_keys(user: bool, path: AttrPath, statement: &mut Statement) {
         Some(_) => first.replacen(&attribute, &format!("{attribute} ? (@.\"primary\" == true)"), 1),
         None => first.clone(),
     };
-    let numeric = matches!(path.leaf().kind, Kind::Integer | Kind::Decimal);
     let uses = Uses { meta: path.attribute.name == "meta", memberships: Memberships::None };
-    statement.sql(if numeric {
-        ", (coalesce(jsonb_path_query_first("
-    } else {
-        ", null::numeric as sort_number, (coalesce(jsonb_path_query_first("
-    });
-    write_searchable(user, &uses, statement);
+    statement.sql(if numbers { "(coalesce(jsonb_path_query_first(" } else { "left(coalesce(jsonb_path_query_first(" });
+    write_searchable(part.is_user(), &uses, statement);
     statement.sql(", ").bind(primary).sql("::jsonpath), jsonb_path_query_first(");
-    write_searchable(user, &uses, statement);
-    statement.sql(", ").bind(first).sql("::jsonpath)) #>> '{}')");
-    statement.sql(if numeric { "::numeric as sort_number, null::text as sort_text" } else { " as sort_text" });
-}
-
-fn write_filter(user: bool, filter: &Filter, statement: &mut Statement) {
-    if write_lookup(user, filter, statement) {
-        return;
-    }
-    let uses = Uses::of(filter);
-    for conjunct in filter.conjuncts() {
-        write_narrowing(user, conjunct, statement);
-    }
-    statement.sql(" and ");
-    write_searchable(user, &uses, statement);
-    statement.sql(" @@ ").bind(filter.to_jsonpath()).sql("::jsonpath");
-}
-
-/// A lookup: one `eq` on a column with a B-tree. Every client sends these before anything else.
-fn write_lookup(user: bool, filter: &Filter, statement: &mut Statement) -> bool {
-    let Filter::Compare(Target::Resource(path), Operator::Eq, Literal::Text(text)) = filter else { return false };
-    if path.extension.is_some() || path.sub.is_some() {
-        return false;
-    }
-    match (user, path.attribute.name) {
-        (true, "userName") => statement.sql(" and r.user_name_key = ").bind(text.folded.clone()),
-        (false, "displayName") => statement.sql(" and r.name_key = ").bind(text.folded.clone()),
-        (_, "externalId") => statement.sql(" and r.external_id = ").bind(text.folded.clone()),
-        (_, "id") => statement.sql(" and r.id = ").bind(parse_id(&text.folded)).sql("::uuid"),
-        _ => return false,
-    };
-    true
-}
-
-/// A condition on one membership finds its few resources by the index on memberships; the jsonpath then checks the rest.
-fn write_narrowing(user: bool, conjunct: &Filter, statement: &mut Statement) {
-    let Memberships::Ids(ids) = Uses::of(conjunct).memberships else { return };
-    if !requires_membership(conjunct) {
-        return;
-    }
-    if user {
-        statement
-            .sql(
-                " and r.id in (with recursive down as (
-                     select unnest(",
-            )
-            .bind(ids)
-            .sql(
-                "::uuid[]) as group_id
-                     union
-                     select s.child_id from down join subgroups s on s.tenant_id = $1 and s.group_id = down.group_id
-                 ) select m.user_id from down join members m on m.tenant_id = $1 and m.group_id = down.group_id)",
-            );
+    write_searchable(part.is_user(), &uses, statement);
+    statement.sql(", ").bind(first).sql("::jsonpath)) #>> '{}'");
+    if numbers {
+        statement.sql(")::numeric as sort");
     } else {
-        statement
-            .sql(" and r.id in (select m.group_id from members m where m.tenant_id = $1 and m.user_id = any (")
-            .bind(ids.clone())
-            .sql("::uuid[]) union all select s.group_id from subgroups s where s.tenant_id = $1 and s.child_id = any (")
-            .bind(ids)
-            .sql("::uuid[]))");
-    }
-}
-
-/// Whether a filter can only match a resource that has one of the memberships it names.
-fn requires_membership(filter: &Filter) -> bool {
-    match filter {
-        Filter::Compare(Target::Resource(path), Operator::Eq, _) => is_membership(*path),
-        Filter::Any(path, inner) => is_membership(*path) && inner.conjuncts().iter().any(names_an_id),
-        _ => false,
-    }
-}
-
-fn is_membership(path: AttrPath) -> bool {
-    path.extension.is_none() && matches!(path.attribute.name, "members" | "groups")
-}
-
-fn names_an_id(filter: &Filter) -> bool {
-    matches!(filter, Filter::Compare(Target::Element(attribute), Operator::Eq, _) if attribute.name == "value")
-}
-
-/// What a filter looks at beside the folded document.
-struct Uses {
-    meta: bool,
-    memberships: Memberships,
-}
-
-/// Which memberships can decide a filter.
-enum Memberships {
-    /// None.
-    None,
-    /// Those with these ids.
-    Ids(Vec<Uuid>),
-    /// Any.
-    All,
-}
-
-impl Uses {
-    fn of(filter: &Filter) -> Self {
-        let mut uses = Self { meta: false, memberships: Memberships::None };
-        uses.look(filter);
-        uses
-    }
-
-    fn look(&mut self, filter: &Filter) {
-        match filter {
-            Filter::And(filters) | Filter::Or(filters) => filters.iter().for_each(|filter| self.look(filter)),
-            Filter::Not(filter) => self.look(filter),
-            Filter::Present(Target::Resource(path)) => self.look_at(*path, None),
-            Filter::Compare(Target::Resource(path), operator, literal) => {
-                let names_id = *operator == Operator::Eq && path.sub.is_some_and(|sub| sub.name == "value");
-                self.look_at(*path, names_id.then_some(literal));
-            }
-            Filter::Any(path, inner) => {
-                let id = inner.conjuncts().iter().find(|conjunct| names_an_id(conjunct));
-                let literal = if let Some(Filter::Compare(_, _, literal)) = id { Some(literal) } else { None };
-                self.look_at(*path, literal);
-            }
-            Filter::Present(Target::Element(_)) | Filter::Compare(Target::Element(_), ..) => {}
-        }
-    }
-
-    fn look_at(&mut self, path: AttrPath, id: Option<&Literal>) {
-        self.meta |= path.extension.is_none() && path.attribute.name == "meta";
-        if !is_membership(path) {
-            return;
-        }
-        let id = match id {
-            Some(Literal::Text(text)) => parse_id(&text.folded),
-            _ => return self.memberships = Memberships::All,
-        };
-        match &mut self.memberships {
-            Memberships::None => self.memberships = Memberships::Ids(id.into_iter().collect()),
-            Memberships::Ids(ids) => ids.extend(id),
-            Memberships::All => {}
-        }
-    }
-}
-
-/// The folded document with what the filter needs beside it.
-fn write_searchable(user: bool, uses: &Uses, statement: &mut Statement) {
-    let ids = match &uses.memberships {
-        Memberships::None if !uses.meta => {
-            statement.sql("r.folded");
-            return;
-        }
-        Memberships::None => Some(Vec::new()),
-        Memberships::Ids(ids) => Some(ids.clone()),
-        Memberships::All => None,
-    };
-    statement.sql(if user {
-        "(r.folded || jsonb_build_object('meta', jsonb_build_object('resourcetype', 'User', 'created',
-             to_char(r.created_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"000Z\"'), 'lastmodified',
-             to_char(r.updated_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"000Z\"')))"
-    } else {
-        "(r.folded || jsonb_build_object('meta', jsonb_build_object('resourcetype', 'Group', 'created',
-             to_char(r.created_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"000Z\"'), 'lastmodified',
-             to_char(r.updated_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"000Z\"')))"
-    });
-    if matches!(uses.memberships, Memberships::None) {
-        statement.sql(")");
-        return;
-    }
-    if user {
-        statement
-            .sql(
-                " || coalesce((
-                 with recursive up as (
-                     select m.group_id, true as direct from members m where m.tenant_id = $1 and m.user_id = r.id
-                     union
-                     select s.group_id, false from up join subgroups s on s.tenant_id = $1 and s.child_id = up.group_id
-                 )
-                 select jsonb_build_object('groups', jsonb_agg(jsonb_build_object('value', h.id, 'display', h.name_key,
-                     'type', case when held.direct then 'direct' else 'indirect' end)))
-                 from (select group_id, bool_or(direct) as direct from up group by group_id) held
-                 join groups h on h.tenant_id = $1 and h.id = held.group_id
-                 where ",
-            )
-            .bind(ids.clone())
-            .sql("::uuid[] is null or h.id = any (")
-            .bind(ids)
-            .sql("::uuid[]) having count(*) > 0), '{}'))");
-    } else {
-        statement
-            .sql(
-                " || coalesce((
-                 select jsonb_build_object('members', jsonb_agg(jsonb_build_object('value', one.id, 'display', one.display, 'type', one.type)))
-                 from (
-                     select n.id, coalesce(n.folded ->> 'displayname', n.user_name_key) as display, 'user' as type
-                     from members m join users n on n.tenant_id = $1 and n.id = m.user_id
-                     where m.tenant_id = $1 and m.group_id = r.id and (",
-            )
-            .bind(ids.clone())
-            .sql("::uuid[] is null or m.user_id = any (")
-            .bind(ids.clone())
-            .sql(
-                "::uuid[]))
-                     union all
-                     select h.id, h.name_key, 'group'
-                     from subgroups s join groups h on h.tenant_id = $1 and h.id = s.child_id
-                     where s.tenant_id = $1 and s.group_id = r.id and (",
-            )
-            .bind(ids.clone())
-            .sql("::uuid[] is null or s.child_id = any (")
-            .bind(ids)
-            .sql("::uuid[]))) one having count(*) > 0), '{}'))");
+        statement.sql(", ").bind(SORT_KEY_CHARS).sql(") collate \"C\" as sort");
     }
 }

@@ -3,20 +3,20 @@
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Path, Request, State};
-use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use axum::http::header::{AUTHORIZATION, IF_MATCH, IF_NONE_MATCH, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use uuid::Uuid;
 
 use super::error::{Failure, scim};
 use super::log::{Known, RequestId};
-use super::{App, BASES};
+use super::{App, BASES, routes};
 use crate::directory::{Caller, Kind, Origin, Refusal, Token};
 use crate::scim::ScimError;
 use crate::scim::document::parse_id;
-use crate::scim::etag::Condition;
+use crate::scim::etag::{Condition, check_if_match};
 use crate::scim::query::Query;
 use crate::scim::reader::Reader;
 
@@ -40,12 +40,23 @@ impl Call {
         &self.origin.base
     }
 
-    /// A precondition header (RFC 7644 §3.14).
-    pub(super) fn condition(&self, name: axum::http::HeaderName) -> Result<Option<Condition>, ScimError> {
-        match self.headers.get(name) {
-            None => Ok(None),
-            Some(value) => Condition::parse(value.to_str().unwrap_or_default()).map(Some),
-        }
+    /// What the headers of a change demand of the version (RFC 7644 §3.14).
+    pub(super) fn condition(&self) -> Result<Option<Condition>, ScimError> {
+        Condition::of_headers(self.listed(IF_MATCH).as_deref(), self.listed(IF_NONE_MATCH).as_deref())
+    }
+
+    /// What the headers of a read ask: `If-Match` fails with 412, and `If-None-Match` with 304 (RFC 9110 §13.2.2). Gives whether
+    /// the client has this version already.
+    pub(super) fn has_already(&self, version: i64) -> Result<bool, ScimError> {
+        check_if_match(Condition::of_headers(self.listed(IF_MATCH).as_deref(), None)?.as_ref(), version)?;
+        let known = self.listed(IF_NONE_MATCH).as_deref().map(Condition::parse).transpose()?;
+        Ok(known.is_some_and(|known| known.holds(version)))
+    }
+
+    /// A header that is a list, its lines put together (RFC 9110 §5.3). What is not text is no tag of ours.
+    fn listed(&self, name: HeaderName) -> Option<String> {
+        let lines: Vec<_> = self.headers.get_all(name).iter().map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
+        (!lines.is_empty()).then(|| lines.join(","))
     }
 }
 
@@ -65,16 +76,25 @@ pub(super) fn id_of(resource_type: &str, Path(id): &Path<String>) -> Result<Uuid
     parse_id(id).ok_or_else(|| ScimError::not_found(resource_type, id))
 }
 
-/// Lets a request with a live token pass, records what is then refused and counts what was coerced or set aside in it.
+/// The URL of the base that a request came by, for what answers without a token.
+#[derive(Debug, Clone)]
+pub(super) struct BaseUrl(pub(super) Arc<str>);
+
+/// Lets a request with a live token pass, records what is then refused and counts what was coerced or set aside in it. Without any
+/// token only a public route is open; a token that is wrong is told on every route.
 pub(super) async fn authenticate(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let base: Arc<str> = format!("{}{}", app.0.public_url, base_of(request.uri().path())).into();
+    request.extensions_mut().insert(BaseUrl(Arc::clone(&base)));
+    if !request.headers().contains_key(AUTHORIZATION) && is_public(&request) {
+        return next.run(request).await;
+    }
     let caller = match caller(&app, request.headers()).await {
         Ok(Some(caller)) => Arc::new(caller),
         Ok(None) => return unauthorized(),
         Err(failure) => return failure.into_response(),
     };
     let request_id = request.extensions().get::<RequestId>().map(|id| Arc::clone(&id.0)).unwrap_or_default();
-    let base = format!("{}{}", app.0.public_url, base_of(request.uri().path()));
-    let origin = Origin { caller: Arc::clone(&caller), request_id, base: base.into() };
+    let origin = Origin { caller: Arc::clone(&caller), request_id, base };
     let kind = kind_of(request.method(), request.uri().path());
     let resource_id = request.uri().path().rsplit('/').next().and_then(parse_id);
     let reader = Reader::new(caller.conformance, app.0.limits);
@@ -92,6 +112,11 @@ pub(super) async fn authenticate(State(app): State<App>, mut request: Request, n
     app.metrics().count_quirks(&caller, &reader.notes());
     response.extensions_mut().insert(Known(caller));
     response
+}
+
+/// Whether a request reads what is open to everybody. The path is compared as it came: an odd spelling of it is not open.
+fn is_public(request: &Request) -> bool {
+    matches!(*request.method(), Method::GET | Method::HEAD) && routes::is_public(request.uri().path())
 }
 
 async fn caller(app: &App, headers: &HeaderMap) -> Result<Option<Caller>, Failure> {

@@ -107,7 +107,8 @@ pub(super) async fn no_such_path(request: Request) -> Response {
 }
 
 fn is_version(segment: &str) -> bool {
-    segment.strip_prefix(['v', 'V']).is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    segment.strip_prefix(['v', 'V']).is_some_and(|number| number.split('.').all(digits))
 }
 
 /// Gives answers that axum makes itself the form of a SCIM error: 405, and 400 for an id that is not UTF-8, which is an unknown

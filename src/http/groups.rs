@@ -3,7 +3,6 @@
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
 use axum::response::{IntoResponse, Response};
 
 use super::App;
@@ -32,7 +31,7 @@ pub(super) async fn read(State(app): State<App>, call: Call, id: Path<String>) -
     let members = members_of(&projection);
     let found = app.directory().group(call.tenant_id(), uuid, call.base(), members).await?;
     let stored = found.ok_or_else(|| ScimError::not_found(GROUP.name, &id))?;
-    if call.condition(IF_NONE_MATCH)?.is_some_and(|known| known.holds(stored.version)) {
+    if call.has_already(stored.version)? {
         return Ok(answer::not_modified(&stored));
     }
     Ok(answer::group(&app, &call, StatusCode::OK, stored, &projection))
@@ -48,8 +47,8 @@ pub(super) async fn replace(
     let reading = Document::read(&GROUP, body, &mut call.reader)?;
     let projection = Projection::read(&GROUP, &call.query);
     let members = members_of(&projection);
-    let if_match = call.condition(IF_MATCH)?;
-    let stored = app.directory().replace_group(&call.origin, uuid, reading, if_match, members, call.reader.notes_json()).await?;
+    let condition = call.condition()?;
+    let stored = app.directory().replace_group(&call.origin, uuid, reading, condition, members, call.reader.notes_json()).await?;
     Ok(answer::group(&app, &call, StatusCode::OK, stored, &projection))
 }
 
@@ -64,8 +63,8 @@ pub(super) async fn patch(
     let projection = Projection::read(&GROUP, &call.query);
     let answers_resource = call.query.asks_for_attributes();
     let members = if answers_resource { members_of(&projection) } else { Members::Hidden };
-    let if_match = call.condition(IF_MATCH)?;
-    let stored = app.directory().patch_group(&call.origin, uuid, patch, if_match, members, call.reader.clone()).await?;
+    let condition = call.condition()?;
+    let stored = app.directory().patch_group(&call.origin, uuid, patch, condition, members, call.reader.clone()).await?;
     if !answers_resource {
         return Ok(answer::no_content(&stored));
     }
@@ -74,7 +73,7 @@ pub(super) async fn patch(
 
 pub(super) async fn delete(State(app): State<App>, call: Call, id: Path<String>) -> Result<Response, Failure> {
     let uuid = id_of(GROUP.name, &id)?;
-    app.directory().delete_group(&call.origin, uuid, call.condition(IF_MATCH)?).await?;
+    app.directory().delete_group(&call.origin, uuid, call.condition()?).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -23,6 +23,7 @@ mod users;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
@@ -52,6 +53,7 @@ struct Shared {
     public_url: String,
     limits: Limits,
     body_bytes: usize,
+    cursor_timeout: Duration,
     http: Http,
     leaving: AtomicBool,
     metrics: metrics::Metrics,
@@ -66,6 +68,7 @@ impl App {
             public_url,
             limits: config.limits.reading(),
             body_bytes: config.limits.body_bytes,
+            cursor_timeout: config.limits.cursor_timeout,
             http: config.http.clone(),
             leaving: AtomicBool::new(false),
             metrics: metrics::Metrics::default(),

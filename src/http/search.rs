@@ -1,73 +1,173 @@
-//! Queries: GET on `/Users` and `/Groups` (RFC 7644 §3.4.2), and the same by POST on `.search` (§3.4.3).
+//! Queries: GET on `/Users`, `/Groups` and the base itself (RFC 7644 §3.4.2), and the same by POST on `.search` (§3.4.3). By index
+//! or, when the client sends a cursor, by cursor (RFC 9865).
 
 use axum::extract::State;
 use axum::response::Response;
+use chrono::Utc;
 
 use super::App;
 use super::answer;
 use super::auth::Call;
 use super::body::JsonObject;
 use super::error::Failure;
-use crate::directory::Search;
+use crate::directory::{self, Found, Part, Place, Search};
 use crate::scim::ScimError;
-use crate::scim::catalog::{GROUP, USER};
+use crate::scim::catalog::{GROUP, RESOURCE_TYPES, USER};
+use crate::scim::cursor::{self, Cursor, NONCE_BYTES, Position, Scope, SealingKey};
 use crate::scim::error::quote;
 use crate::scim::filter::Filter;
 use crate::scim::query::Query;
 use crate::scim::schema::{AttrPath, Kind, Name, ResourceType, Returned};
 use crate::scim::view::{Projection, list_response};
 
-pub(super) async fn users(State(app): State<App>, call: Call) -> Result<Response, Failure> {
-    let query = call.query.clone();
-    search(&app, call, &USER, query).await
+/// What a query is about: the resource types and the endpoint that stands for them.
+type Over = (&'static str, &'static [&'static ResourceType]);
+
+static USERS: Over = ("/Users", &[&USER]);
+static GROUPS: Over = ("/Groups", &[&GROUP]);
+static EVERYTHING: Over = ("/", &RESOURCE_TYPES);
+
+pub(super) async fn users(State(app): State<App>, mut call: Call) -> Result<Response, Failure> {
+    let query = std::mem::take(&mut call.query);
+    search(&app, call, USERS, query).await
 }
 
-pub(super) async fn groups(State(app): State<App>, call: Call) -> Result<Response, Failure> {
-    let query = call.query.clone();
-    search(&app, call, &GROUP, query).await
+pub(super) async fn groups(State(app): State<App>, mut call: Call) -> Result<Response, Failure> {
+    let query = std::mem::take(&mut call.query);
+    search(&app, call, GROUPS, query).await
+}
+
+pub(super) async fn everything(State(app): State<App>, mut call: Call) -> Result<Response, Failure> {
+    let query = std::mem::take(&mut call.query);
+    search(&app, call, EVERYTHING, query).await
 }
 
 pub(super) async fn users_by_post(State(app): State<App>, call: Call, JsonObject(body): JsonObject) -> Result<Response, Failure> {
-    search(&app, call, &USER, Query::from_body(body)?).await
+    let query = Query::from_body(body, &call.reader)?;
+    search(&app, call, USERS, query).await
 }
 
 pub(super) async fn groups_by_post(State(app): State<App>, call: Call, JsonObject(body): JsonObject) -> Result<Response, Failure> {
-    search(&app, call, &GROUP, Query::from_body(body)?).await
+    let query = Query::from_body(body, &call.reader)?;
+    search(&app, call, GROUPS, query).await
 }
 
-async fn search(app: &App, mut call: Call, resource_type: &'static ResourceType, query: Query) -> Result<Response, Failure> {
-    let projection = Projection::read(resource_type, &query);
-    let search = Search {
-        resource_type,
-        filter: filter_of(resource_type, &query, &mut call)?,
-        sort: sort_of(resource_type, &query)?,
-        offset: query.first() - 1,
-        limit: query.page_size(&call.reader.limits),
-        with_memberships: projection.shows_memberships(resource_type),
+pub(super) async fn everything_by_post(State(app): State<App>, call: Call, JsonObject(body): JsonObject) -> Result<Response, Failure> {
+    let query = Query::from_body(body, &call.reader)?;
+    search(&app, call, EVERYTHING, query).await
+}
+
+async fn search(app: &App, mut call: Call, over: Over, query: Query) -> Result<Response, Failure> {
+    let (endpoint, types) = over;
+    let projections: Vec<Projection> = types.iter().map(|resource_type| Projection::read(resource_type, &query)).collect();
+    let search = read(types, &projections, &query, &mut call)?;
+    let scope = Scope::of(call.tenant_id(), call.origin.caller.connection_id, endpoint, &query);
+    let limit = query.page_size(&call.reader.limits);
+    let render = |found: &[Found]| -> Vec<String> {
+        let show = |found: &Found| {
+            let rank = types.iter().position(|known| std::ptr::eq(*known, found.resource_type)).unwrap_or_default();
+            found.stored.resource(found.resource_type, call.base()).render(&projections[rank])
+        };
+        found.iter().map(show).collect()
     };
-    let page = app.directory().search(call.tenant_id(), call.base(), &search).await?;
-    let base = call.base();
-    let rendered: Vec<String> = page.resources.iter().map(|stored| stored.resource(resource_type, base).render(&projection)).collect();
-    Ok(answer::json(list_response(page.total, query.first(), &rendered)))
+    // A client that sends both asks for cursors: startIndex has a default, a cursor has none (RFC 9865 §2.4).
+    if let Some(text) = &query.cursor {
+        let page = by_cursor(app, &call, &search, scope, limit, text).await?;
+        let body = cursor::list_response(page.total, page.previous.as_deref(), page.next.as_deref(), &render(&page.found));
+        return Ok(answer::json(body));
+    }
+    let page = app.directory().walk(call.tenant_id(), call.base(), &search, scope, query.first(), limit).await?;
+    Ok(answer::json(list_response(page.total, query.first(), &render(&page.found))))
 }
 
-fn filter_of(resource_type: &'static ResourceType, query: &Query, call: &mut Call) -> Result<Option<Filter>, ScimError> {
+/// A page of cursor pagination.
+struct CursorPage {
+    found: Vec<Found>,
+    total: i64,
+    previous: Option<String>,
+    next: Option<String>,
+}
+
+async fn by_cursor(app: &App, call: &Call, search: &Search, scope: Scope, limit: i64, text: &str) -> Result<CursorPage, Failure> {
+    let directory = app.directory();
+    let now = Utc::now().timestamp();
+    let key = directory.cursor_key().await?;
+    let opened = if text.is_empty() { None } else { Some(Cursor::open(text, key, scope, limit, now)?) };
+    if limit == 0 {
+        let total = directory.count(call.tenant_id(), call.base(), search).await?;
+        return Ok(CursorPage { found: Vec::new(), total, previous: None, next: None });
+    }
+    let backward = opened.as_ref().is_some_and(|cursor| cursor.backward);
+    let place = match &opened {
+        None => Place::Offset(0),
+        Some(cursor) if backward => Place::Before(cursor.position.clone()),
+        Some(cursor) => Place::After(cursor.position.clone()),
+    };
+    let page = directory.page(call.tenant_id(), call.base(), search, &place, limit).await?;
+    let total = match (page.total, &opened) {
+        (Some(total), _) => total,
+        (None, Some(cursor)) => cursor.total,
+        (None, None) if !page.more => i64::try_from(page.found.len()).unwrap_or(i64::MAX),
+        (None, None) => directory.count(call.tenant_id(), call.base(), search).await?,
+    };
+    let expires = now.saturating_add(i64::try_from(app.0.cursor_timeout.as_secs()).unwrap_or(i64::MAX));
+    let seal =
+        |position: &Position, backward| sealed(&Cursor { position: position.clone(), backward, count: limit, total, expires }, key, scope);
+    // Looking back, what lies beyond the page is in front of it, and behind it is the page that the client came from.
+    let (has_previous, has_next) = if backward { (page.more, true) } else { (opened.is_some(), page.more) };
+    let previous = page.found.first().filter(|_| has_previous).map(|first| seal(&first.position, true)).transpose()?;
+    let next = page.found.last().filter(|_| has_next).map(|last| seal(&last.position, false)).transpose()?;
+    Ok(CursorPage { found: page.found, total, previous, next })
+}
+
+fn sealed(cursor: &Cursor, key: &SealingKey, scope: Scope) -> Result<String, directory::Error> {
+    let mut nonce = [0_u8; NONCE_BYTES];
+    getrandom::fill(&mut nonce).map_err(directory::Error::internal)?;
+    Ok(cursor.seal(key, scope, nonce))
+}
+
+fn read(types: &'static [&'static ResourceType], projections: &[Projection], query: &Query, call: &mut Call) -> Result<Search, ScimError> {
+    let sorts = sorts_of(types, query)?;
+    let mut parts = Vec::with_capacity(types.len());
+    for ((resource_type, projection), sort) in types.iter().copied().zip(projections).zip(sorts) {
+        let filter = filter_of(resource_type, types, query, call)?;
+        parts.push(Part { resource_type, filter, sort, with_memberships: projection.shows_memberships(resource_type) });
+    }
+    Ok(Search { parts, sorted: query.sort_by.is_some(), descending: query.descending })
+}
+
+fn filter_of(
+    resource_type: &'static ResourceType,
+    types: &'static [&'static ResourceType],
+    query: &Query,
+    call: &mut Call,
+) -> Result<Option<Filter>, ScimError> {
     match &query.filter {
         None => Ok(None),
         // An empty filter is a lookup whose value was lost: answering everybody would have somebody else adopted.
         Some(blank) if blank.trim().is_empty() => Err(ScimError::invalid_filter("the filter is empty")),
-        Some(text) => Filter::parse(resource_type, text, &mut call.reader).map(Some),
+        Some(text) => Filter::parse_among(resource_type, types, text, &mut call.reader).map(Some),
     }
 }
 
-fn sort_of(resource_type: &'static ResourceType, query: &Query) -> Result<Option<(AttrPath, bool)>, ScimError> {
-    let Some(name) = &query.sort_by else { return Ok(None) };
-    match resource_type.resolve(name.trim()) {
-        // §3.4.2.3: "If the attribute is complex, the attribute name must be a path to a sub-attribute"; `value` is understood.
-        Name::Attribute(path) if path.leaf().kind == Kind::Complex && path.leaf().sub("value").is_none() => {
-            Err(ScimError::invalid_value(format!("sortBy is {}, which has sub-attributes; one of them is expected", quote(name))))
-        }
-        Name::Attribute(path) if path.leaf().returned != Returned::Never => Ok(Some((path, query.descending))),
-        _ => Err(ScimError::invalid_value(format!("sortBy is {}, which is not an attribute of {}", quote(name), resource_type.name))),
+/// What each type is sorted by. An attribute that a type does not have is without value there; one of them must have it.
+fn sorts_of(types: &[&'static ResourceType], query: &Query) -> Result<Vec<Option<AttrPath>>, ScimError> {
+    let Some(name) = &query.sort_by else { return Ok(vec![None; types.len()]) };
+    let sorts: Vec<Option<AttrPath>> = types
+        .iter()
+        .map(|resource_type| match resource_type.resolve(name.trim()) {
+            // §3.4.2.3: "If the attribute is complex, the attribute name must be a path to a sub-attribute"; `value` is understood.
+            Name::Attribute(path) if path.leaf().kind == Kind::Complex && path.leaf().sub("value").is_none() => None,
+            Name::Attribute(path) if path.leaf().returned != Returned::Never => Some(path),
+            _ => None,
+        })
+        .collect();
+    if sorts.iter().all(Option::is_none) {
+        let names = types.iter().map(|resource_type| resource_type.name).collect::<Vec<_>>().join(" or ");
+        return Err(ScimError::invalid_value(format!(
+            "sortBy is {}, which is not an attribute of {names} with one value to sort by",
+            quote(name)
+        )));
     }
+    Ok(sorts)
 }

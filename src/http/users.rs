@@ -2,7 +2,6 @@
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
 use axum::response::{IntoResponse, Response};
 
 use super::App;
@@ -28,7 +27,7 @@ pub(super) async fn read(State(app): State<App>, call: Call, id: Path<String>) -
     let groups = projection.shows_memberships(&USER);
     let found = app.directory().user(call.tenant_id(), uuid, call.base(), groups).await?;
     let stored = found.ok_or_else(|| ScimError::not_found(USER.name, &id))?;
-    if call.condition(IF_NONE_MATCH)?.is_some_and(|known| known.holds(stored.version)) {
+    if call.has_already(stored.version)? {
         return Ok(answer::not_modified(&stored));
     }
     Ok(answer::resource(StatusCode::OK, &stored, &USER, call.base(), &projection))
@@ -42,8 +41,8 @@ pub(super) async fn replace(
 ) -> Result<Response, Failure> {
     let uuid = id_of(USER.name, &id)?;
     let reading = Document::read(&USER, body, &mut call.reader)?;
-    let if_match = call.condition(IF_MATCH)?;
-    let stored = app.directory().replace_user(&call.origin, uuid, reading, if_match, call.reader.notes_json()).await?;
+    let condition = call.condition()?;
+    let stored = app.directory().replace_user(&call.origin, uuid, reading, condition, call.reader.notes_json()).await?;
     Ok(answer::resource(StatusCode::OK, &stored, &USER, call.base(), &Projection::read(&USER, &call.query)))
 }
 
@@ -55,13 +54,13 @@ pub(super) async fn patch(
 ) -> Result<Response, Failure> {
     let uuid = id_of(USER.name, &id)?;
     let patch = Patch::read(&USER, body, &mut call.reader)?;
-    let if_match = call.condition(IF_MATCH)?;
-    let stored = app.directory().patch_user(&call.origin, uuid, patch, if_match, call.reader.clone()).await?;
+    let condition = call.condition()?;
+    let stored = app.directory().patch_user(&call.origin, uuid, patch, condition, call.reader.clone()).await?;
     Ok(answer::resource(StatusCode::OK, &stored, &USER, call.base(), &Projection::read(&USER, &call.query)))
 }
 
 pub(super) async fn delete(State(app): State<App>, call: Call, id: Path<String>) -> Result<Response, Failure> {
     let uuid = id_of(USER.name, &id)?;
-    app.directory().delete_user(&call.origin, uuid, call.condition(IF_MATCH)?).await?;
+    app.directory().delete_user(&call.origin, uuid, call.condition()?).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

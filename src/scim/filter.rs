@@ -127,6 +127,22 @@ impl Filter {
         parser.run(Opener::Start)
     }
 
+    /// Parses a filter of a query over several resource types, as it applies to one of them: an attribute that only `others` have
+    /// is legal and has no value (RFC 7644 §3.4.2.1).
+    ///
+    /// # Errors
+    /// 400 `invalidFilter` with the position.
+    pub fn parse_among(
+        resource_type: &'static ResourceType,
+        others: &'static [&'static ResourceType],
+        text: &str,
+        reader: &mut Reader,
+    ) -> Result<Self, ScimError> {
+        let mut parser = Parser::new(resource_type, text, reader)?;
+        parser.others = others;
+        parser.run(Opener::Start)
+    }
+
     /// Parses the filter of a PATCH path from behind its opening bracket up to its closing one; gives the rest of the text, too.
     ///
     /// # Errors
@@ -215,6 +231,8 @@ enum Operand {
 
 struct Parser<'a, 'r> {
     resource_type: &'static ResourceType,
+    /// The types whose attributes may be named beside those of `resource_type`.
+    others: &'static [&'static ResourceType],
     text: &'a str,
     at: usize,
     terms: usize,
@@ -227,7 +245,7 @@ impl<'a, 'r> Parser<'a, 'r> {
         if text.len() > limit && text.chars().count() > limit {
             return Err(ScimError::invalid_filter(format!("the filter is longer than {limit} characters")));
         }
-        Ok(Self { resource_type, text, at: 0, terms: 0, reader })
+        Ok(Self { resource_type, others: &[], text, at: 0, terms: 0, reader })
     }
 
     fn run(&mut self, start: Opener) -> Result<Filter, ScimError> {
@@ -366,7 +384,14 @@ impl<'a, 'r> Parser<'a, 'r> {
     }
 
     fn resource_target(&self, name: &str, start: usize) -> Result<Target, ScimError> {
-        match self.resource_type.resolve(name) {
+        let resolved = match self.resource_type.resolve(name) {
+            Name::Unknown(rest) => {
+                let mut elsewhere = self.others.iter().map(|other| other.resolve(name));
+                elsewhere.find(|found| !matches!(found, Name::Unknown(_))).unwrap_or(Name::Unknown(rest))
+            }
+            known => known,
+        };
+        match resolved {
             Name::Attribute(path) => self.allowed(path.leaf(), Some(path), name, start).map(|()| Target::Resource(path)),
             Name::Core | Name::Extension(_) => {
                 Err(self.fault(start, &format!("{} is a schema; one of its attributes is expected", quote(name))))

@@ -3,6 +3,7 @@
 pub mod bulk;
 pub mod catalog;
 pub(crate) mod components;
+pub mod cursor;
 pub mod discovery;
 pub mod document;
 pub mod error;

@@ -3,9 +3,10 @@
 
 use serde_json::{Map, Value};
 
+use crate::scim::catalog::SEARCH_REQUEST_URN;
 use crate::scim::error::{ScimError, ScimType, quote, quote_json};
 use crate::scim::json::take;
-use crate::scim::reader::Limits;
+use crate::scim::reader::{Limits, Reader};
 
 /// Which resources, in which order, which page and which of their attributes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -34,26 +35,55 @@ impl Query {
     /// # Errors
     /// 400 naming the parameter and its value. Unknown parameters are ignored (RFC 7644 §3.4.2).
     pub fn parse(raw: &str) -> Result<Self, ScimError> {
-        let mut query = Self::default();
+        let mut given = Vec::new();
         for pair in raw.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let name = decode(name)?;
-            let Some(parameter) = Parameter::of(&name) else { continue };
-            query.set(parameter, Value::String(decode(value)?))?;
+            if let Some(parameter) = Parameter::of(&decode(name)?) {
+                given.push((parameter, Value::String(decode(value)?)));
+            }
         }
-        Ok(query)
+        Self::of(given)
     }
 
-    /// Reads a SearchRequest (RFC 7644 §3.4.3).
+    /// Whether a query string has a filter, whatever else it has: discovery looks at nothing but this (RFC 7644 §4).
+    #[must_use]
+    pub fn names_a_filter(raw: &str) -> bool {
+        raw.split('&').any(|pair| {
+            let name = pair.split_once('=').map_or(pair, |(name, _)| name);
+            decode(name).is_ok_and(|name| Parameter::of(&name) == Some(Parameter::Filter))
+        })
+    }
+
+    /// Reads a SearchRequest (RFC 7644 §3.4.3). A strict connection must say that it is one; lenient clients leave that out.
     ///
     /// # Errors
     /// 400 naming the parameter and its value.
-    pub fn from_body(mut body: Map<String, Value>) -> Result<Self, ScimError> {
-        let mut query = Self::default();
+    pub fn from_body(mut body: Map<String, Value>, reader: &Reader) -> Result<Self, ScimError> {
+        let schemas = take(&mut body, "schemas");
+        let says_so = schemas.as_ref().and_then(Value::as_array).is_some_and(|schemas| {
+            !schemas.is_empty() && schemas.iter().all(|urn| urn.as_str().is_some_and(|urn| urn.eq_ignore_ascii_case(SEARCH_REQUEST_URN)))
+        });
+        if !says_so && !reader.is_lenient() {
+            return Err(ScimError::invalid_syntax(format!("schemas of a query by POST must be [\"{SEARCH_REQUEST_URN}\"]")));
+        }
+        let mut given = Vec::new();
         for parameter in Parameter::ALL {
             if let Some(value) = take(&mut body, parameter.name()).filter(|value| !value.is_null()) {
-                query.set(parameter, value)?;
+                given.push((parameter, value));
             }
+        }
+        Self::of(given)
+    }
+
+    fn of(given: Vec<(Parameter, Value)>) -> Result<Self, ScimError> {
+        let mut query = Self::default();
+        // RFC 9865 §2.1 has a keyword for a wrong count; RFC 7644 has none.
+        let by_cursor = given.iter().any(|(parameter, _)| *parameter == Parameter::Cursor);
+        for (parameter, value) in given {
+            query.set(parameter, value).map_err(|error| match parameter {
+                Parameter::Count if by_cursor => ScimError { scim_type: Some(ScimType::InvalidCount), ..error },
+                _ => error,
+            })?;
         }
         Ok(query)
     }

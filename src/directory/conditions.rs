@@ -1,0 +1,215 @@
+//! The condition of a query in SQL: a single `eq` on an indexed column by its B-tree; everything else as one jsonpath on the folded
+//! document, where the GIN index finds equalities. What lies in other tables or columns (memberships, `meta`) is merged into the
+//! folded document for the comparison, restricted to the ids that the filter names. `r` is the resource.
+
+use uuid::Uuid;
+
+use super::search::Statement;
+use crate::scim::document::parse_id;
+use crate::scim::filter::{Filter, Literal, Operator, Target};
+use crate::scim::schema::AttrPath;
+
+/// `and`, and the condition.
+pub(super) fn write_filter(user: bool, filter: &Filter, statement: &mut Statement) {
+    if write_lookup(user, filter, statement) {
+        return;
+    }
+    let uses = Uses::of(user, filter);
+    for conjunct in filter.conjuncts() {
+        write_narrowing(user, conjunct, statement);
+    }
+    statement.sql(" and ");
+    write_searchable(user, &uses, statement);
+    statement.sql(" @@ ").bind(filter.to_jsonpath()).sql("::jsonpath");
+}
+
+/// A lookup: one `eq` on a column with a B-tree. Every client sends these before anything else.
+fn write_lookup(user: bool, filter: &Filter, statement: &mut Statement) -> bool {
+    let Filter::Compare(Target::Resource(path), Operator::Eq, Literal::Text(text)) = filter else { return false };
+    if path.extension.is_some() || path.sub.is_some() {
+        return false;
+    }
+    match (user, path.attribute.name) {
+        (true, "userName") => statement.sql(" and r.user_name_key = ").bind(text.folded.clone()),
+        (false, "displayName") => statement.sql(" and r.name_key = ").bind(text.folded.clone()),
+        (_, "externalId") => statement.sql(" and r.external_id = ").bind(text.folded.clone()),
+        (_, "id") => statement.sql(" and r.id = ").bind(parse_id(&text.folded)).sql("::uuid"),
+        _ => return false,
+    };
+    true
+}
+
+/// A condition on one membership finds its few resources by the index on memberships; the jsonpath then checks the rest.
+fn write_narrowing(user: bool, conjunct: &Filter, statement: &mut Statement) {
+    let Memberships::Ids(ids) = Uses::of(user, conjunct).memberships else { return };
+    if !requires_membership(user, conjunct) {
+        return;
+    }
+    if user {
+        statement
+            .sql(
+                " and r.id in (with recursive down as (
+                     select unnest(",
+            )
+            .bind(ids)
+            .sql(
+                "::uuid[]) as group_id
+                     union
+                     select s.child_id from down join subgroups s on s.tenant_id = $1 and s.group_id = down.group_id
+                 ) select m.user_id from down join members m on m.tenant_id = $1 and m.group_id = down.group_id)",
+            );
+    } else {
+        statement
+            .sql(" and r.id in (select m.group_id from members m where m.tenant_id = $1 and m.user_id = any (")
+            .bind(ids.clone())
+            .sql("::uuid[]) union all select s.group_id from subgroups s where s.tenant_id = $1 and s.child_id = any (")
+            .bind(ids)
+            .sql("::uuid[]))");
+    }
+}
+
+/// Whether a filter can only match a resource that has one of the memberships it names.
+fn requires_membership(user: bool, filter: &Filter) -> bool {
+    match filter {
+        Filter::Compare(Target::Resource(path), Operator::Eq, _) => is_membership(user, *path),
+        Filter::Any(path, inner) => is_membership(user, *path) && inner.conjuncts().iter().any(names_an_id),
+        _ => false,
+    }
+}
+
+/// Whether a path leads to the memberships of a resource. In a filter over all types, `members` of a user is nothing.
+fn is_membership(user: bool, path: AttrPath) -> bool {
+    path.extension.is_none() && path.attribute.name == if user { "groups" } else { "members" }
+}
+
+fn names_an_id(filter: &Filter) -> bool {
+    matches!(filter, Filter::Compare(Target::Element(attribute), Operator::Eq, _) if attribute.name == "value")
+}
+
+/// What a filter looks at beside the folded document.
+pub(super) struct Uses {
+    pub(super) meta: bool,
+    pub(super) memberships: Memberships,
+}
+
+/// Which memberships can decide a filter.
+pub(super) enum Memberships {
+    /// None.
+    None,
+    /// Those with these ids.
+    Ids(Vec<Uuid>),
+    /// Any.
+    All,
+}
+
+impl Uses {
+    fn of(user: bool, filter: &Filter) -> Self {
+        let mut uses = Self { meta: false, memberships: Memberships::None };
+        uses.look(user, filter);
+        uses
+    }
+
+    fn look(&mut self, user: bool, filter: &Filter) {
+        match filter {
+            Filter::And(filters) | Filter::Or(filters) => filters.iter().for_each(|filter| self.look(user, filter)),
+            Filter::Not(filter) => self.look(user, filter),
+            Filter::Present(Target::Resource(path)) => self.look_at(user, *path, None),
+            Filter::Compare(Target::Resource(path), operator, literal) => {
+                let names_id = *operator == Operator::Eq && path.sub.is_some_and(|sub| sub.name == "value");
+                self.look_at(user, *path, names_id.then_some(literal));
+            }
+            Filter::Any(path, inner) => {
+                let id = inner.conjuncts().iter().find(|conjunct| names_an_id(conjunct));
+                let literal = if let Some(Filter::Compare(_, _, literal)) = id { Some(literal) } else { None };
+                self.look_at(user, *path, literal);
+            }
+            Filter::Present(Target::Element(_)) | Filter::Compare(Target::Element(_), ..) => {}
+        }
+    }
+
+    fn look_at(&mut self, user: bool, path: AttrPath, id: Option<&Literal>) {
+        self.meta |= path.extension.is_none() && path.attribute.name == "meta";
+        if !is_membership(user, path) {
+            return;
+        }
+        let id = match id {
+            Some(Literal::Text(text)) => parse_id(&text.folded),
+            _ => return self.memberships = Memberships::All,
+        };
+        match &mut self.memberships {
+            Memberships::None => self.memberships = Memberships::Ids(id.into_iter().collect()),
+            Memberships::Ids(ids) => ids.extend(id),
+            Memberships::All => {}
+        }
+    }
+}
+
+/// The folded document with what the filter needs beside it.
+pub(super) fn write_searchable(user: bool, uses: &Uses, statement: &mut Statement) {
+    let ids = match &uses.memberships {
+        Memberships::None if !uses.meta => {
+            statement.sql("r.folded");
+            return;
+        }
+        Memberships::None => Some(Vec::new()),
+        Memberships::Ids(ids) => Some(ids.clone()),
+        Memberships::All => None,
+    };
+    statement.sql(if user {
+        "(r.folded || jsonb_build_object('meta', jsonb_build_object('resourcetype', 'User', 'created',
+             to_char(r.created_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"000Z\"'), 'lastmodified',
+             to_char(r.updated_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"000Z\"')))"
+    } else {
+        "(r.folded || jsonb_build_object('meta', jsonb_build_object('resourcetype', 'Group', 'created',
+             to_char(r.created_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"000Z\"'), 'lastmodified',
+             to_char(r.updated_at at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"000Z\"')))"
+    });
+    if matches!(uses.memberships, Memberships::None) {
+        statement.sql(")");
+        return;
+    }
+    if user {
+        statement
+            .sql(
+                " || coalesce((
+                 with recursive up as (
+                     select m.group_id, true as direct from members m where m.tenant_id = $1 and m.user_id = r.id
+                     union
+                     select s.group_id, false from up join subgroups s on s.tenant_id = $1 and s.child_id = up.group_id
+                 )
+                 select jsonb_build_object('groups', jsonb_agg(jsonb_build_object('value', h.id, 'display', h.name_key,
+                     'type', case when held.direct then 'direct' else 'indirect' end)))
+                 from (select group_id, bool_or(direct) as direct from up group by group_id) held
+                 join groups h on h.tenant_id = $1 and h.id = held.group_id
+                 where ",
+            )
+            .bind(ids.clone())
+            .sql("::uuid[] is null or h.id = any (")
+            .bind(ids)
+            .sql("::uuid[]) having count(*) > 0), '{}'))");
+    } else {
+        statement
+            .sql(
+                " || coalesce((
+                 select jsonb_build_object('members', jsonb_agg(jsonb_build_object('value', one.id, 'display', one.display, 'type', one.type)))
+                 from (
+                     select n.id, coalesce(n.folded ->> 'displayname', n.user_name_key) as display, 'user' as type
+                     from members m join users n on n.tenant_id = $1 and n.id = m.user_id
+                     where m.tenant_id = $1 and m.group_id = r.id and (",
+            )
+            .bind(ids.clone())
+            .sql("::uuid[] is null or m.user_id = any (")
+            .bind(ids.clone())
+            .sql(
+                "::uuid[]))
+                     union all
+                     select h.id, h.name_key, 'group'
+                     from subgroups s join groups h on h.tenant_id = $1 and h.id = s.child_id
+                     where s.tenant_id = $1 and s.group_id = r.id and (",
+            )
+            .bind(ids.clone())
+            .sql("::uuid[] is null or s.child_id = any (")
+            .bind(ids)
+            .sql("::uuid[]))) one having count(*) > 0), '{}'))");
+    }
+}
