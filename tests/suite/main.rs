@@ -9,6 +9,7 @@ mod auth;
 mod bad_input;
 mod cancelled;
 mod cases;
+mod clients;
 mod cluster;
 mod documents;
 mod events;
