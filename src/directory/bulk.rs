@@ -48,7 +48,7 @@ impl Work {
             let change = request.operations[*index].change.as_ref().ok()?;
             let password = match &change.action {
                 Action::Create(reading) | Action::Replace(reading) => reading.password.as_ref().map(Some),
-                Action::Patch(patch, _) => patch.password.as_ref().map(Option::as_ref),
+                Action::Patch(patch) => patch.password.as_ref().map(Option::as_ref),
                 Action::Delete => None,
             };
             password.map(|password| async move { Ok((*index, PasswordChange::of(&origin.caller, Some(password)).await?)) })
@@ -284,17 +284,18 @@ async fn carry_out(connection: &mut PgConnection, work: &Work, unit: &[usize]) -
 }
 
 async fn write(connection: &mut PgConnection, work: &Work, index: usize) -> Result<Option<i64>, Error> {
-    let Operation { change, notes, .. } = &work.request.operations[index];
+    let Operation { change, reader, .. } = &work.request.operations[index];
     let Change { resource_type, id, if_match, action } = change.as_ref().map_err(ScimError::clone)?;
     let (origin, id, if_match) = (&work.origin, *id, if_match.as_ref());
+    let notes = &reader.notes_json();
     let password = work.passwords.get(&index).unwrap_or(&PasswordChange::Keep);
     let stored = match (is_group(resource_type), action) {
         (false, Action::Create(reading)) => users::create(connection, origin, id, reading, password, notes).await?,
         (false, Action::Replace(reading)) => users::replace(connection, origin, id, reading, password, if_match, notes).await?,
-        (false, Action::Patch(patch, reader)) => users::patch(connection, origin, id, patch, password, if_match, reader.clone()).await?,
+        (false, Action::Patch(patch)) => users::patch(connection, origin, id, patch, password, if_match, reader.clone()).await?,
         (true, Action::Create(reading)) => groups::create(connection, origin, id, reading, notes).await?,
         (true, Action::Replace(reading)) => groups::replace(connection, origin, id, reading, if_match, notes).await?,
-        (true, Action::Patch(patch, reader)) => groups::patch(connection, origin, id, patch, if_match, reader.clone()).await?,
+        (true, Action::Patch(patch)) => groups::patch(connection, origin, id, patch, if_match, reader.clone()).await?,
         (false, Action::Delete) => return users::delete(connection, origin, id, if_match).await.map(|()| None),
         (true, Action::Delete) => return groups::delete(connection, origin, id, if_match).await.map(|()| None),
     };

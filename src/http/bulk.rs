@@ -16,11 +16,12 @@ use crate::directory::Refusal;
 use crate::scim::ScimError;
 use crate::scim::bulk::{BulkRequest, Operation, bulk_response};
 
-pub(super) async fn bulk(State(app): State<App>, call: Call, JsonObject(body): JsonObject) -> Result<Response, Failure> {
+pub(super) async fn bulk(State(app): State<App>, mut call: Call, JsonObject(body): JsonObject) -> Result<Response, Failure> {
     let request = Arc::new(BulkRequest::read(body, call.base(), &call.reader, Uuid::now_v7)?);
     let outcomes = app.directory().bulk(&call.origin, &request).await?;
     let mut results = Vec::with_capacity(outcomes.len());
     for (operation, outcome) in request.operations.iter().zip(outcomes) {
+        operation.reader.notes().iter().for_each(|note| call.reader.note(note.quirk, &note.at));
         match outcome {
             None => {}
             Some(Ok(version)) => results.push(operation.result(call.base(), Ok(version))),
@@ -40,7 +41,7 @@ fn record(app: &App, call: &Call, operation: &Operation, error: ScimError) {
     let kind = method.and_then(|method| kind_of(&method, operation.path.as_deref().unwrap_or_default()));
     if let Some(kind) = kind.filter(|kind| kind.is_change()) {
         let resource_id = operation.change.as_ref().ok().map(|change| change.id).filter(|_| operation.method.as_deref() != Some("POST"));
-        let notes = operation.notes.clone();
+        let notes = operation.reader.notes_json();
         app.directory().record_refusal(Refusal { origin: call.origin.clone(), kind, resource_id, error, notes });
     }
 }

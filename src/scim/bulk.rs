@@ -55,8 +55,8 @@ pub struct Operation {
     pub change: Result<Change, ScimError>,
     /// The operations that create what this one refers to, in the order of the request.
     pub needs: Vec<usize>,
-    /// What was noted while `data` was read.
-    pub notes: Value,
+    /// How it is read and what was noted: each operation has notes of its own.
+    pub reader: Reader,
 }
 
 /// A change of one resource.
@@ -79,8 +79,8 @@ pub enum Action {
     Create(Reading),
     /// PUT.
     Replace(Reading),
-    /// PATCH; the reader goes on noting while it is applied.
-    Patch(Patch, Reader),
+    /// PATCH.
+    Patch(Patch),
     /// DELETE.
     Delete,
 }
@@ -265,7 +265,7 @@ impl Asked {
         let action = match self.method {
             Method::Post => Action::Create(Document::read(self.resource_type, self.data, reader)?),
             Method::Put => Action::Replace(Document::read(self.resource_type, self.data, reader)?),
-            Method::Patch => Action::Patch(Patch::read(self.resource_type, self.data, reader)?, reader.clone()),
+            Method::Patch => Action::Patch(Patch::read(self.resource_type, self.data, reader)?),
             Method::Delete => Action::Delete,
         };
         Ok(Change { resource_type: self.resource_type, id, if_match: self.if_match, action })
@@ -319,7 +319,7 @@ fn resolve(labels: Vec<Label>, asked: Vec<Result<Asked, ScimError>>, reader: &Re
     let mut resolved = Vec::with_capacity(labels.len());
     for (index, (label, asked)) in labels.iter().zip(asked).enumerate() {
         let mut needs = Vec::new();
-        let mut reader = reader.clone();
+        let mut reader = Reader::new(reader.conformance, reader.limits);
         let change = asked.and_then(|asked| {
             // RFC 7644 §3.7: bulkId is "unique within a bulk request".
             if let Some(name) = label.defines().filter(|name| names.operations[name].is_none()) {
@@ -329,11 +329,11 @@ fn resolve(labels: Vec<Label>, asked: Vec<Result<Asked, ScimError>>, reader: &Re
         });
         needs.sort_unstable();
         needs.dedup();
-        resolved.push((change, needs, reader.notes_json()));
+        resolved.push((change, needs, reader));
     }
-    let operations = labels.into_iter().zip(resolved).map(|(label, (change, needs, notes))| {
+    let operations = labels.into_iter().zip(resolved).map(|(label, (change, needs, reader))| {
         let Label { method, bulk_id, path } = label;
-        Operation { method, bulk_id, path, change, needs, notes }
+        Operation { method, bulk_id, path, change, needs, reader }
     });
     operations.collect()
 }
@@ -380,7 +380,7 @@ impl Operation {
         match &self.change {
             Ok(Change { action: Action::Create(_), .. }) => 201,
             Ok(Change { action: Action::Delete, .. }) => 204,
-            Ok(Change { action: Action::Patch(..), resource_type, .. }) if resource_type.core_attribute("members").is_some() => 204,
+            Ok(Change { action: Action::Patch(_), resource_type, .. }) if resource_type.core_attribute("members").is_some() => 204,
             _ => 200,
         }
     }

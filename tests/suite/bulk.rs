@@ -518,6 +518,17 @@ fn request_text(operations: &[Value]) -> String {
     request(operations).to_string()
 }
 
+#[tokio::test]
+async fn what_was_set_aside_is_noted_at_its_operation_only() {
+    let app = app().await;
+    let mut odd = user("odd", "jsnow");
+    odd["data"]["shoeSize"] = 44.into();
+    let results = bulk(&app, &[odd, user("plain", "asnow")]).await;
+    let notes = |events: Vec<(String, String, Value)>| events[0].2["notes"].clone();
+    assert_eq!(notes(app.events(&id(&results[0])).await), json!({ "jumpcloud_sends_unknown_attributes": ["shoeSize"] }));
+    assert_eq!(notes(app.events(&id(&results[1])).await), Value::Null);
+}
+
 /// More than one transaction's worth, with failures among them: the results are in order and complete.
 #[tokio::test]
 async fn a_thousand_operations_are_answered_in_order() {
