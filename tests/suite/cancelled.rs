@@ -100,6 +100,9 @@ async fn round(app: &TestApp, random: &mut Random) -> Attempt {
     Attempt { what, request_id, name, user: id(user), group: id(group), acknowledged: answer.is_some() }
 }
 
+/// The title in the document, in its searchable copy and of the employee, and the version.
+type User = (Option<String>, Option<String>, Option<String>, i64);
+
 /// The traces that one request leaves when it is done, as an independent session sees them. All of them or none must be there.
 async fn traces(observer: &mut PgConnection, app: &TestApp, attempt: &Attempt) -> Vec<(&'static str, bool)> {
     let event: i64 = sqlx::query_scalar("select count(*) from events where tenant_id = $1 and request_id = $2 and outcome = 'success'")
@@ -109,7 +112,7 @@ async fn traces(observer: &mut PgConnection, app: &TestApp, attempt: &Attempt) -
         .await
         .unwrap();
     assert!(event <= 1, "{attempt:?} wrote {event} events");
-    let user: Option<(Option<String>, Option<String>, Option<String>, i64)> = sqlx::query_as(
+    let user: Option<User> = sqlx::query_as(
         "select document ->> 'title', folded ->> 'title', title, version from users where tenant_id = $1 and user_name = $2",
     )
     .bind(app.tenant.id)

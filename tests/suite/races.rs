@@ -67,7 +67,7 @@ async fn of_64_identical_creates_one_succeeds_and_63_are_told_so() {
                 }
             }
             let found = app.get(&format!("{path}?filter={attribute} eq \"jsnow{round}\"")).await.expect(200);
-            assert_eq!(found.ids(), [made.clone()]);
+            assert_eq!(found.ids(), [made.as_str()]);
             let created: i64 =
                 sqlx::query_scalar("select count(*) from events where tenant_id = $1 and resource_id = $2::uuid and outcome = 'success'")
                     .bind(app.tenant.id)
