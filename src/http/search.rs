@@ -153,21 +153,21 @@ fn filter_of(
 /// What each type is sorted by. An attribute that a type does not have is without value there; one of them must have it.
 fn sorts_of(types: &[&'static ResourceType], query: &Query) -> Result<Vec<Option<AttrPath>>, ScimError> {
     let Some(name) = &query.sort_by else { return Ok(vec![None; types.len()]) };
-    let sorts: Vec<Option<AttrPath>> = types
-        .iter()
-        .map(|resource_type| match resource_type.resolve(name.trim()) {
+    let mut sorts = Vec::with_capacity(types.len());
+    for resource_type in types {
+        sorts.push(match resource_type.resolve(name.trim()) {
             // §3.4.2.3: "If the attribute is complex, the attribute name must be a path to a sub-attribute"; `value` is understood.
-            Name::Attribute(path) if path.leaf().kind == Kind::Complex && path.leaf().sub("value").is_none() => None,
+            Name::Attribute(path) if path.leaf().kind == Kind::Complex && path.leaf().sub("value").is_none() => {
+                let detail = format!("sortBy is {}, which has sub-attributes; one of them is expected", quote(name));
+                return Err(ScimError::invalid_value(detail));
+            }
             Name::Attribute(path) if path.leaf().returned != Returned::Never => Some(path),
             _ => None,
-        })
-        .collect();
+        });
+    }
     if sorts.iter().all(Option::is_none) {
         let names = types.iter().map(|resource_type| resource_type.name).collect::<Vec<_>>().join(" or ");
-        return Err(ScimError::invalid_value(format!(
-            "sortBy is {}, which is not an attribute of {names} with one value to sort by",
-            quote(name)
-        )));
+        return Err(ScimError::invalid_value(format!("sortBy is {}, which is not an attribute of {names}", quote(name))));
     }
     Ok(sorts)
 }

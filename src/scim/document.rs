@@ -293,6 +293,8 @@ fn read_password(resource_type: &ResourceType, body: &mut Map<String, Value>, re
     let Some(value) = crate::scim::json::take(body, attribute.name) else { return Ok(None) };
     match value {
         Value::Null => Ok(None),
+        // RFC 7643 §2.5: an empty array is no value, too.
+        Value::Array(values) if values.is_empty() => Ok(None),
         Value::String(text) if text.is_empty() && reader.is_lenient() => Ok(None),
         Value::String(text) if text.chars().count() > TEXT_MAX_CHARS => {
             Err(ScimError::invalid_value(format!("password is longer than {TEXT_MAX_CHARS} characters")))

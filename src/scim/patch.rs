@@ -277,6 +277,7 @@ impl Patch {
     fn read_password(&mut self, value: Value) -> Result<(), ScimError> {
         self.password = match value {
             Value::Null => Some(None),
+            Value::Array(values) if values.is_empty() => Some(None),
             Value::String(text) if text.chars().count() <= crate::scim::text::TEXT_MAX_CHARS => Some(Some(Secret::new(text))),
             // The value is not quoted: it may be a secret.
             _ => return Err(ScimError::invalid_value("password is not a string, or is too long")),
