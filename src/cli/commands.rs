@@ -31,7 +31,7 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure
             Ok(false) => Err(Failure::new("the server answers, and not well")),
             Err(error) => Err(Failure::new(format!("the server does not answer: {error}"))),
         },
-        Command::Serve | Command::Doctor => unreachable!("cli::run does these itself"),
+        Command::Serve | Command::Doctor | Command::Simulate(_) => unreachable!("cli::run does these itself"),
     }
 }
 

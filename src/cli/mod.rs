@@ -5,6 +5,7 @@ mod commands;
 mod doctor;
 mod failure;
 mod serve;
+mod simulate;
 
 use std::{io::Write as _, time::Duration};
 
@@ -65,6 +66,8 @@ enum Command {
     Employees(EmployeesCommand),
     /// Ask the server on this machine whether it is alive
     Healthcheck,
+    /// Play an identity provider against any SCIM server and judge its answers; what it makes there it deletes again
+    Simulate(simulate::Simulation),
 }
 
 #[derive(Debug, Subcommand)]
@@ -194,6 +197,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     if let Command::Doctor = arguments.command {
         return doctor::doctor().await;
     }
+    if let Command::Simulate(simulation) = arguments.command {
+        return simulate::simulate(simulation).await;
+    }
     let config = Config::from_process()?;
     match arguments.command {
         Command::Serve => {
@@ -296,6 +302,7 @@ mod tests {
             "employees export --tenant acme --format csv",
             "employees export --tenant acme --format json",
             "healthcheck",
+            "simulate --provider entra-legacy --base-url https://scim.example.com/scim/v2 --token T --users 3 --groups 2",
         ] {
             let typed = std::iter::once("frontdesk").chain(line.split(' '));
             assert!(Arguments::try_parse_from(typed).is_ok(), "{line}");
