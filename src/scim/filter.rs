@@ -9,6 +9,7 @@ use serde_json::{Number, Value};
 
 use crate::scim::document::fold_text;
 use crate::scim::error::{ScimError, quote};
+use crate::scim::path::is_short;
 use crate::scim::quirks;
 use crate::scim::reader::Reader;
 use crate::scim::schema::{AttrPath, Attribute, Kind, Name, ResourceType, Returned};
@@ -383,7 +384,7 @@ impl<'a, 'r> Parser<'a, 'r> {
         self.comparison(target).map(Operand::Complete)
     }
 
-    fn resource_target(&self, name: &str, start: usize) -> Result<Target, ScimError> {
+    fn resource_target(&mut self, name: &str, start: usize) -> Result<Target, ScimError> {
         let resolved = match self.resource_type.resolve(name) {
             Name::Unknown(rest) => {
                 let mut elsewhere = self.others.iter().map(|other| other.resolve(name));
@@ -392,6 +393,9 @@ impl<'a, 'r> Parser<'a, 'r> {
             known => known,
         };
         match resolved {
+            Name::Attribute(path) if is_short(&path, name) && !quirks::entra_names_extensions_without_their_urn(name, self.reader) => {
+                Err(self.fault(start, &format!("{} is {}; its URN must stand in front", quote(name), path)))
+            }
             Name::Attribute(path) => self.allowed(path.leaf(), Some(path), name, start).map(|()| Target::Resource(path)),
             Name::Core | Name::Extension(_) => {
                 Err(self.fault(start, &format!("{} is a schema; one of its attributes is expected", quote(name))))

@@ -2,6 +2,8 @@
 //! anything is touched, so a fault in the last operation leaves no trace of the first. `patch_apply` changes a document with
 //! the result. A group's `members` are rows of their own: operations on them become [`MembersChange`]s.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -316,29 +318,70 @@ impl Patch {
         Ok(())
     }
 
-    /// One operation per member adds up (authentik); the limit counts them all. Neighbours of the same kind become one statement.
+    /// One operation per member adds up (authentik); the limit counts them all. However additions and removals alternate, they
+    /// become one statement each: all that were added at some time, without those whose last operation is a removal.
     fn check_members(&mut self, reader: &Reader) -> Result<(), ScimError> {
-        let mut merged: Vec<MembersChange> = Vec::new();
-        for change in std::mem::take(&mut self.members) {
-            match (merged.last_mut(), change) {
-                (Some(MembersChange::Add(ids)), MembersChange::Add(more))
-                | (Some(MembersChange::Remove(ids)), MembersChange::Remove(more)) => {
-                    ids.extend(more);
-                }
-                (_, change) => merged.push(change),
-            }
-        }
+        let mut merged = Vec::new();
+        let mut single = Single::default();
         let mut named = 0;
-        for change in &mut merged {
-            if let MembersChange::Add(ids) | MembersChange::Remove(ids) | MembersChange::Replace(ids) = change {
-                ids.sort_unstable();
-                ids.dedup();
-                named += ids.len();
+        for change in std::mem::take(&mut self.members) {
+            match change {
+                MembersChange::Add(ids) => single.add(ids),
+                MembersChange::Remove(ids) => single.remove(ids),
+                other => {
+                    named += single.flush(&mut merged);
+                    if let MembersChange::Replace(ids) = &other {
+                        named += ids.len();
+                    }
+                    merged.push(other);
+                }
             }
         }
+        named += single.flush(&mut merged);
         reader.check_count("members", named, reader.limits.members)?;
         self.members = merged;
         Ok(())
+    }
+}
+
+/// Additions and removals of single members in a row.
+#[derive(Default)]
+struct Single(BTreeMap<Uuid, Ends>);
+
+/// How a member comes out of them.
+#[derive(Default)]
+struct Ends {
+    /// It was added at some time, so it must exist.
+    added: bool,
+    /// The last operation removes it.
+    removed: bool,
+}
+
+impl Single {
+    fn add(&mut self, ids: Vec<Uuid>) {
+        for id in ids {
+            self.0.insert(id, Ends { added: true, removed: false });
+        }
+    }
+
+    fn remove(&mut self, ids: Vec<Uuid>) {
+        for id in ids {
+            self.0.entry(id).or_default().removed = true;
+        }
+    }
+
+    /// Moves them over, the ids in order; gives how many members they name.
+    fn flush(&mut self, merged: &mut Vec<MembersChange>) -> usize {
+        let ends = std::mem::take(&mut self.0);
+        let those = |is: fn(&Ends) -> bool| -> Vec<Uuid> { ends.iter().filter(|(_, ends)| is(ends)).map(|(id, _)| *id).collect() };
+        let (added, removed) = (those(|ends| ends.added), those(|ends| ends.removed));
+        if !added.is_empty() {
+            merged.push(MembersChange::Add(added));
+        }
+        if !removed.is_empty() {
+            merged.push(MembersChange::Remove(removed));
+        }
+        ends.len()
     }
 }
 

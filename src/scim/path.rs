@@ -2,6 +2,7 @@
 
 use crate::scim::error::{ScimError, ScimType, quote};
 use crate::scim::filter::Filter;
+use crate::scim::quirks;
 use crate::scim::reader::Reader;
 use crate::scim::schema::{AttrPath, Attribute, Kind, Name, ResourceType, Schema};
 
@@ -47,6 +48,9 @@ impl Path {
         };
         check_name(name, text)?;
         let path = match (resource_type.resolve(name), bracket) {
+            (Name::Attribute(path), _) if is_short(&path, name) && !quirks::entra_names_extensions_without_their_urn(name, reader) => {
+                return Ok(Self::Unknown);
+            }
             (Name::Attribute(path), _) => path,
             (Name::Core, None) => return Ok(Self::Core),
             (Name::Extension(schema), None) => return Ok(Self::Extension(schema)),
@@ -74,6 +78,11 @@ impl Path {
         };
         Ok(Self::Place(Place { path, filter: Some(filter), sub, text: text.to_owned() }))
     }
+}
+
+/// An attribute of an extension that is named without the extension's URN.
+pub(crate) fn is_short(path: &AttrPath, name: &str) -> bool {
+    path.extension.is_some() && !name.contains(':')
 }
 
 /// `ATTRNAME = ALPHA *(nameChar)`, `$ref` aside, at most one sub-attribute, a URN in front (RFC 7644 §3.10).

@@ -152,6 +152,17 @@ fn in_one_line(text: &str) -> String {
     line.trim().chars().take(text::TEXT_MAX_CHARS).collect()
 }
 
+/// Entra ID looks up by `manager eq "…"`, JumpCloud's connector patches `{"op":"replace","value":{"costcenter":"CC-12"}}`: an
+/// attribute of an extension without the extension's URN, which RFC 7644 §3.10 asks for. It is meant when the core schema has
+/// no attribute of that name.
+pub fn entra_names_extensions_without_their_urn(at: &str, reader: &mut Reader) -> bool {
+    let accepted = reader.is_lenient();
+    if accepted {
+        reader.note("entra_names_extensions_without_their_urn", at);
+    }
+    accepted
+}
+
 /// Entra ID looks up with a sub-attribute behind a value path, which RFC 7644's grammar does not have:
 /// `emails[type eq "work"].value eq "jon@example.com"`.
 pub fn entra_compares_behind_a_value_path(at: &str, reader: &mut Reader) -> bool {
@@ -243,30 +254,197 @@ pub fn templates_mark_two_values_primary(at: &str, reader: &mut Reader) -> bool 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scim::document::Document;
+    use crate::scim::filter::Filter;
+    use crate::scim::patch::Patch;
     use crate::scim::reader::{Conformance, Limits};
+    use crate::scim::{ScimError, ScimType};
 
-    fn strict() -> Reader {
-        Reader::new(Conformance::Strict, Limits::default())
+    /// How a payload reaches the server.
+    enum Payload {
+        User(Value),
+        Group(Value),
+        UserPatch(Value),
+        GroupPatch(Value),
+        UserFilter(&'static str),
     }
+    use Payload::{Group, GroupPatch, User, UserFilter, UserPatch};
 
-    #[test]
-    fn booleans_as_text_are_taken_in_any_case_and_noted() {
-        let mut reader = Reader::default();
-        for (text, expected) in [("True", true), ("False", false), ("false", false), ("TRUE", true)] {
-            assert_eq!(entra_sends_booleans_as_strings(&json!(text), "active", &mut reader), Some(expected));
+    /// Reads a payload as the server does; gives the user's document after it.
+    fn read(payload: &Payload, reader: &mut Reader) -> Result<Value, ScimError> {
+        let object = |value: &Value| value.as_object().cloned().expect("payloads are objects");
+        let stored = json!({ "schemas": [catalog::USER_URN], "userName": "jsnow", "displayName": "Jon", "active": true });
+        match payload {
+            User(body) => Document::read(&catalog::USER, object(body), reader).map(|read| read.document.into_map().into()),
+            Group(body) => Document::read(&catalog::GROUP, object(body), reader).map(|read| read.document.into_map().into()),
+            GroupPatch(body) => Patch::read(&catalog::GROUP, object(body), reader).map(|patch| patch.members.len().into()),
+            UserPatch(body) => {
+                let before = Document::read(&catalog::USER, object(&stored), &mut Reader::default())?.document;
+                let patch = Patch::read(&catalog::USER, object(body), reader)?;
+                patch.apply(&catalog::USER, &before, &Map::new(), reader).map(|patched| patched.document.into_map().into())
+            }
+            UserFilter(text) => Filter::parse(&catalog::USER, text, reader).map(|_| Value::Null),
         }
-        assert_eq!(entra_sends_booleans_as_strings(&json!("yes"), "active", &mut reader), None);
-        assert_eq!(reader.notes_json(), json!({ "entra_sends_booleans_as_strings": ["active"] }));
-        assert_eq!(entra_sends_booleans_as_strings(&json!("True"), "active", &mut strict()), None);
+    }
+
+    /// Each quirk, the payload that needs it, what comes of it (null: nothing of the document), and how a strict connection
+    /// refuses it (`None`: it takes it as the RFC means it).
+    fn payloads() -> Vec<(&'static str, Payload, Value, Option<ScimType>)> {
+        use ScimType::{InvalidFilter, InvalidPath, InvalidSyntax, InvalidValue, Mutability, NoTarget};
+        let patch = |operation: Value| json!({ "schemas": [catalog::PATCH_OP_URN], "Operations": [operation] });
+        let user = |attributes: Value| {
+            let mut body = json!({ "schemas": [catalog::USER_URN], "userName": "jsnow", "displayName": "Jon" });
+            body.as_object_mut().expect("an object").extend(attributes.as_object().cloned().expect("an object"));
+            User(body)
+        };
+        let enterprise = catalog::ENTERPRISE_URN;
+        let id = "01890a5d-ac96-774b-bcce-b302099a8057";
+        vec![
+            (
+                "entra_sends_booleans_as_strings",
+                UserPatch(patch(json!({ "op": "Replace", "path": "active", "value": "False" }))),
+                json!({ "active": false }),
+                Some(InvalidValue),
+            ),
+            ("entra_quotes_booleans_in_filters", UserFilter(r#"roles[primary eq "True"]"#), json!(null), Some(InvalidFilter)),
+            (
+                "entra_sends_a_bare_string_for_a_complex_value",
+                user(json!({ "schemas": [catalog::USER_URN, enterprise], enterprise: { "manager": "26118915" } })),
+                json!({ enterprise: { "manager": { "value": "26118915" } } }),
+                Some(InvalidValue),
+            ),
+            (
+                "entra_wraps_a_singular_value_in_an_array",
+                UserPatch(patch(json!({ "op": "Add", "path": "nickName", "value": [{ "$ref": null, "value": "Babs" }] }))),
+                json!({ "nickName": "Babs" }),
+                Some(InvalidValue),
+            ),
+            (
+                "onelogin_sends_one_value_for_a_list",
+                UserPatch(patch(json!({ "op": "replace", "path": "emails", "value": { "value": "a@example.com" } }))),
+                json!({ "emails": [{ "value": "a@example.com" }] }),
+                Some(InvalidValue),
+            ),
+            (
+                "entra_clears_with_an_empty_string",
+                UserPatch(patch(json!({ "op": "Replace", "path": "displayName", "value": "" }))),
+                json!(null),
+                None,
+            ),
+            ("jumpcloud_sends_unknown_attributes", user(json!({ "costcenter": "CC-12" })), json!(null), Some(InvalidSyntax)),
+            (
+                "onelogin_lists_unknown_schemas",
+                user(json!({ "schemas": ["urn:scim:schemas:core:2.0"] })),
+                json!({ "schemas": [catalog::USER_URN] }),
+                Some(InvalidSyntax),
+            ),
+            (
+                "entra_sends_a_role_as_json_text",
+                user(json!({ "roles": [{ "value": r#"{"id":"18d1","value":"Admin","displayName":"Administrator"}"# }] })),
+                json!({ "roles": [{ "value": "Admin", "display": "Administrator" }] }),
+                None,
+            ),
+            (
+                "keycloak_reads_display_name_unguarded",
+                User(json!({ "schemas": [catalog::USER_URN], "userName": "jsnow", "name": { "givenName": "Jon", "familyName": "Snow" } })),
+                json!({ "displayName": "Jon Snow" }),
+                None,
+            ),
+            ("entra_names_extensions_without_their_urn", UserFilter(r#"manager eq "26118915""#), json!(null), Some(InvalidFilter)),
+            (
+                "entra_compares_behind_a_value_path",
+                UserFilter(r#"emails[type eq "work"].value eq "jon@example.com""#),
+                json!(null),
+                Some(InvalidFilter),
+            ),
+            ("microsoft_leaves_out_quotes_in_filters", UserFilter("userName eq jon@example.com"), json!(null), Some(InvalidFilter)),
+            (
+                "entra_replaces_what_is_not_there",
+                UserPatch(patch(json!({ "op": "Replace", "path": "emails[type eq \"work\"].value", "value": "a@example.com" }))),
+                json!({ "emails": [{ "type": "work", "value": "a@example.com" }] }),
+                Some(NoTarget),
+            ),
+            (
+                "removing_what_is_not_there_succeeds",
+                UserPatch(patch(json!({ "op": "remove", "path": "emails[type eq \"home\"]" }))),
+                json!(null),
+                Some(NoTarget),
+            ),
+            (
+                "microsoft_sends_empty_operations",
+                UserPatch(json!({ "schemas": [catalog::PATCH_OP_URN], "Operations": [] })),
+                json!(null),
+                Some(InvalidValue),
+            ),
+            (
+                "salesforce_wraps_members",
+                GroupPatch(patch(json!({ "op": "add", "path": "members", "value": { "members": [{ "value": id }] } }))),
+                json!(null),
+                Some(InvalidValue),
+            ),
+            (
+                "entra_patches_unknown_attributes",
+                UserPatch(patch(json!({ "op": "Add", "path": "favouriteColour", "value": "red" }))),
+                json!(null),
+                Some(InvalidPath),
+            ),
+            (
+                "okta_repeats_read_only_attributes",
+                GroupPatch(patch(json!({ "op": "replace", "value": { "id": id, "displayName": "Sales" } }))),
+                json!(null),
+                Some(Mutability),
+            ),
+            (
+                "templates_mark_two_values_primary",
+                user(json!({ "emails": [{ "value": "a", "primary": true }, { "value": "b", "primary": true }] })),
+                json!({ "emails": [{ "value": "a", "primary": true }, { "value": "b", "primary": false }] }),
+                Some(InvalidValue),
+            ),
+            (
+                "onelogin_lists_unknown_schemas",
+                Group(json!({ "displayName": "Sales", "schemas": [catalog::GROUP_URN,
+                    "http://schemas.microsoft.com/2006/11/ResourceManagement/ADSCIM/2.0/Group"] })),
+                json!({ "displayName": "Sales" }),
+                Some(InvalidSyntax),
+            ),
+        ]
     }
 
     #[test]
-    fn a_role_as_json_text_is_unwrapped() {
-        let roles = catalog::USER.core_attribute("roles").expect("in the catalog");
-        let mut object = json!({ "value": "{\"id\":\"1\",\"value\":\"Admin\",\"displayName\":\"Administrator\"}" });
-        let object = object.as_object_mut().expect("an object");
-        entra_sends_a_role_as_json_text(roles, object, "roles", &mut Reader::default());
-        assert_eq!(Value::Object(object.clone()), json!({ "value": "Admin", "display": "Administrator" }));
+    fn each_payload_is_taken_and_noted_on_a_lenient_connection() {
+        for (quirk, payload, expected, _) in payloads() {
+            let mut reader = Reader::default();
+            let document = read(&payload, &mut reader).unwrap_or_else(|error| panic!("{quirk}: {}", error.detail));
+            assert!(reader.notes().iter().any(|note| note.quirk == quirk), "{quirk} is not among {:?}", reader.notes());
+            for (name, value) in expected.as_object().into_iter().flatten() {
+                assert_eq!(&document[name], value, "{quirk}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_strict_connection_refuses_each_payload_or_takes_it_literally_and_notes_nothing() {
+        for (quirk, payload, _, refusal) in payloads() {
+            let mut reader = Reader::new(Conformance::Strict, Limits::default());
+            let outcome = read(&payload, &mut reader);
+            assert_eq!(outcome.err().and_then(|error| error.scim_type), refusal, "{quirk}");
+            assert!(reader.notes().is_empty(), "{quirk}: {:?}", reader.notes());
+        }
+    }
+
+    #[test]
+    fn every_quirk_has_its_payload() {
+        let tested: Vec<&str> = payloads().into_iter().map(|(quirk, ..)| quirk).collect();
+        for line in include_str!("quirks.rs").lines().filter(|line| line.starts_with("pub fn ") && line.contains("reader: &mut Reader")) {
+            let name = line["pub fn ".len()..].split('(').next().unwrap_or_default();
+            assert!(tested.contains(&name), "{name} has no payload");
+        }
+    }
+
+    #[test]
+    fn words_that_are_no_booleans_stay_refused() {
+        assert_eq!(entra_sends_booleans_as_strings(&json!("yes"), "active", &mut Reader::default()), None);
+        assert_eq!(entra_sends_booleans_as_strings(&json!("TRUE"), "active", &mut Reader::default()), Some(true));
     }
 
     #[test]

@@ -58,7 +58,8 @@ fn group(cast: &Cast, team: &Team) -> Vec<Step> {
     let ids = cast.ids();
     let group = format!("/Groups/{}", team.id);
     let members = |ids: &[&str]| ids.iter().map(|id| json!({ "value": id, "$ref": format!("Users/{id}") })).collect::<Value>();
-    let put = json!({ "schemas": [GROUP], "id": team.id, "externalId": team.external_id, "displayName": team.name, "members": members(&ids) });
+    let put =
+        json!({ "schemas": [GROUP], "id": team.id, "externalId": team.external_id, "displayName": team.name, "members": members(&ids) });
     let renamed = format!("{} renamed", team.name);
     let replaces = json!([
         { "op": "replace", "path": "members", "value": members(&ids[..1]) },

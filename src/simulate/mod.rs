@@ -10,8 +10,8 @@ mod authentik;
 mod cast;
 mod entra;
 mod google;
-mod jumpcloud;
 mod judge;
+mod jumpcloud;
 mod keycloak;
 mod okta;
 mod onelogin;
@@ -68,8 +68,7 @@ const ONELOGIN_HEADERS: &[(&str, &str)] =
     &[("user-agent", ""), ("accept", "application/scim+json, application/json"), ("content-type", "application/scim+json")];
 
 /// SCIM's media type with a parameter.
-const ENTRA_HEADERS: &[(&str, &str)] =
-    &[("accept", "application/scim+json"), ("content-type", "application/scim+json; charset=utf-8")];
+const ENTRA_HEADERS: &[(&str, &str)] = &[("accept", "application/scim+json"), ("content-type", "application/scim+json; charset=utf-8")];
 
 /// Every client.
 pub const CLIENTS: &[Client] = &[
@@ -81,13 +80,7 @@ pub const CLIENTS: &[Client] = &[
     Client { word: "onelogin", headers: ONELOGIN_HEADERS, patience: PATIENCE, groups: true, conversation: onelogin::conversation },
     Client { word: "ping", headers: JSON, patience: PATIENCE, groups: true, conversation: ping::conversation },
     // The plugin's connect, request and socket time-outs are 5 s.
-    Client {
-        word: "keycloak",
-        headers: SCIM_JSON,
-        patience: Duration::from_secs(5),
-        groups: true,
-        conversation: keycloak::conversation,
-    },
+    Client { word: "keycloak", headers: SCIM_JSON, patience: Duration::from_secs(5), groups: true, conversation: keycloak::conversation },
     Client { word: "authentik", headers: SCIM_JSON, patience: PATIENCE, groups: true, conversation: authentik::conversation },
     Client { word: "rauthy", headers: SCIM_JSON, patience: PATIENCE, groups: true, conversation: rauthy::conversation },
     Client { word: "sailpoint", headers: SCIM_JSON, patience: PATIENCE, groups: true, conversation: sailpoint::conversation },

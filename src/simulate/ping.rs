@@ -38,10 +38,8 @@ fn body(person: &Person, title: &Value, active: bool) -> Value {
 
 fn user(person: &Person) -> Vec<Step> {
     let user = format!("/Users/{}", person.id);
-    let own_expression = format!(
-        "/Users?filter={}",
-        percent(&format!("userName sw \"{}\" and (active eq true or emails co \"nobody\")", person.user_name))
-    );
+    let own_expression =
+        format!("/Users?filter={}", percent(&format!("userName sw \"{}\" and (active eq true or emails co \"nobody\")", person.user_name)));
     let create = body(person, &Value::Null, true);
     vec![
         Step::finds_nobody("look the user up", lookup("userName", &person.user_name)),

@@ -10,7 +10,7 @@ use crate::support;
 const MEMBERS: i32 = 12_345;
 
 /// Users made in one statement: what matters here is how many there are.
-async fn many_users(app: &TestApp, count: i32) -> Vec<String> {
+pub async fn many_users(app: &TestApp, count: i32) -> Vec<String> {
     sqlx::query_scalar(
         "insert into users (tenant_id, id, document, folded, user_name, user_name_key, display_name, active, created_at, updated_at)
          select $1, gen_random_uuid(), json_build_object('schemas', json_build_array('urn:ietf:params:scim:schemas:core:2.0:User'),

@@ -11,6 +11,7 @@ mod bad_patch;
 mod bulk;
 mod cancelled;
 mod cases;
+mod clients;
 mod cluster;
 mod cursor;
 mod discovery;
