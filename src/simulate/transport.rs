@@ -31,7 +31,7 @@ type Answering = Pin<Box<dyn Future<Output = Result<Answer, String>> + Send>>;
 /// The way to a server. A failure is a sentence for the operator.
 pub enum Transport {
     /// Over the network.
-    Http(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
+    Http(Box<Client<HttpsConnector<HttpConnector>, Full<Bytes>>>),
     /// To a server in this process.
     Within(Box<dyn Fn(Request<Full<Bytes>>) -> Answering + Send + Sync>),
 }
@@ -52,7 +52,7 @@ impl Transport {
     /// The root certificates cannot be read.
     pub fn http() -> std::io::Result<Self> {
         let connector = HttpsConnectorBuilder::new().with_native_roots()?.https_or_http().enable_http1().build();
-        Ok(Self::Http(Client::builder(TokioExecutor::new()).build(connector)))
+        Ok(Self::Http(Box::new(Client::builder(TokioExecutor::new()).build(connector))))
     }
 
     /// Sends one request and reads the answer as a whole.

@@ -2,12 +2,14 @@
 //! operations of one member. However the list is written, the number of statements does not grow with it, and only the rows that
 //! change are written.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Once;
 
 use serde_json::{Value, json};
+use tracing::Level;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 use crate::app::{TestApp, app};
@@ -18,25 +20,32 @@ use crate::support::observer;
 /// at a connection before and after. None of them once per member.
 const STATEMENTS_MAX: usize = 12;
 
+thread_local! {
+    /// The statements of this thread so far: a test has a thread of its own, with everything it starts on it.
+    static STATEMENTS: Cell<usize> = const { Cell::new(0) };
+}
+
 /// Counts the statements that the driver reports.
-struct Statements(Arc<AtomicUsize>);
+struct Statements;
 
 impl<S: tracing::Subscriber> Layer<S> for Statements {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
         if event.metadata().target() == "sqlx::query" {
-            self.0.fetch_add(1, Ordering::Relaxed);
+            STATEMENTS.set(STATEMENTS.get() + 1);
         }
     }
 }
 
-/// The statements of some work. A test has one thread, so they are all its own.
+/// How many statements some work takes.
 async fn statements_of<T>(work: impl Future<Output = T>) -> (usize, T) {
-    let count = Arc::new(AtomicUsize::new(0));
-    let subscriber = tracing_subscriber::registry().with(Statements(Arc::clone(&count)));
-    let guard = tracing::subscriber::set_default(subscriber);
+    static LISTENING: Once = Once::new();
+    LISTENING.call_once(|| {
+        let listener = tracing_subscriber::registry().with(Statements.with_filter(Targets::new().with_target("sqlx::query", Level::DEBUG)));
+        tracing::subscriber::set_global_default(listener).unwrap();
+    });
+    let before = STATEMENTS.get();
     let done = work.await;
-    drop(guard);
-    (count.load(Ordering::Relaxed), done)
+    (STATEMENTS.get() - before, done)
 }
 
 fn list(ids: &[String]) -> Value {
@@ -143,7 +152,7 @@ async fn of_contradicting_operations_on_a_member_the_last_one_wins() {
     let group = app.group("contradicted", &[&a]).await;
     let op = |op: &str, id: &str| json!({ "op": op, "path": "members", "value": [{ "value": id }] });
     patch(&app, &group, json!([op("remove", &a), op("add", &b), op("add", &a), op("remove", &b)])).await;
-    assert_eq!(app.members(&group).await, [a.clone()]);
+    assert_eq!(app.members(&group).await, std::slice::from_ref(&a));
     patch(&app, &group, json!([op("add", &b), op("remove", &a), op("remove", &b), op("add", &b)])).await;
     assert_eq!(app.members(&group).await, [b]);
 }

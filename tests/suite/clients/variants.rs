@@ -186,7 +186,7 @@ async fn members_end_the_same_whichever_way_they_are_removed() {
     for (n, operations) in ways.into_iter().enumerate() {
         let group = app.group(&format!("removing {n}"), &[&a, &b, &c]).await;
         app.patch(&format!("/Groups/{group}"), json!({ "Operations": operations })).await.expect(204);
-        assert_eq!(app.members(&group).await, [a.clone()], "{operations}");
+        assert_eq!(app.members(&group).await, std::slice::from_ref(&a), "{operations}");
     }
 }
 
@@ -201,7 +201,7 @@ async fn a_replace_that_speaks_of_other_attributes_leaves_the_members() {
         json!({ "op": "replace", "value": { "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "meta": {}, "externalId": "x" } }),
     ] {
         app.patch(&format!("/Groups/{group}"), json!({ "Operations": [operation] })).await.expect(204);
-        assert_eq!(app.members(&group).await, [a.clone()]);
+        assert_eq!(app.members(&group).await, std::slice::from_ref(&a));
     }
     assert_eq!(app.get(&format!("/Groups/{group}")).await.body["displayName"], "after");
 }
