@@ -85,14 +85,15 @@ impl Document {
                 unmapped.insert(schema.id.into(), Value::Object(unknown));
             }
         }
+        quirks::jumpcloud_leaves_out_active(resource_type, &mut map, reader);
         quirks::keycloak_reads_display_name_unguarded(resource_type, &mut map, reader);
         let document = Self::settle(resource_type, map)?;
         check_unmapped(&unmapped)?;
         Ok(Reading { document, unmapped, members, password })
     }
 
-    /// Brings attributes that are canonical one by one into the canonical whole: required ones present, a user who is not said to
-    /// be inactive active, `schemas` naming what is there, the order of the schema. PATCH ends here.
+    /// Brings attributes that are canonical one by one into the canonical whole: required ones present, `schemas` naming what is
+    /// there, the order of the schema. PATCH ends here.
     ///
     /// # Errors
     /// 400 `invalidValue` when a required attribute is missing.
@@ -101,9 +102,6 @@ impl Document {
             if attribute.required && !map.contains_key(attribute.name) {
                 return Err(ScimError::invalid_value(format!("{} is missing; a {} must have one", attribute.name, resource_type.name)));
             }
-        }
-        if resource_type.name == catalog::USER.name && !map.contains_key("active") {
-            map.insert("active".into(), Value::Bool(true));
         }
         let mut schemas = vec![Value::from(resource_type.schema.id)];
         schemas.extend(resource_type.extensions.iter().filter(|schema| map.contains_key(schema.id)).map(|schema| schema.id.into()));

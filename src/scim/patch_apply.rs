@@ -56,6 +56,7 @@ impl Patch {
             }
         }
         check_unmapped(&aside)?;
+        quirks::jumpcloud_leaves_out_active(resource_type, &mut map, reader);
         if self.touches_display_name() {
             quirks::keycloak_reads_display_name_unguarded(resource_type, &mut map, reader);
         } else {

@@ -121,6 +121,15 @@ pub fn entra_sends_a_role_as_json_text(attribute: &Attribute, object: &mut Map<S
     reader.note("entra_sends_a_role_as_json_text", at);
 }
 
+/// JumpCloud and Okta leave `active` out when they mean an active user, and a client that reads it back would find nothing. On a
+/// strict connection it stays unassigned; the employee is active either way.
+pub fn jumpcloud_leaves_out_active(resource_type: &ResourceType, document: &mut Map<String, Value>, reader: &mut Reader) {
+    if reader.is_lenient() && resource_type.name == catalog::USER.name && !document.contains_key("active") {
+        document.insert("active".into(), Value::Bool(true));
+        reader.note("jumpcloud_leaves_out_active", "active");
+    }
+}
+
 /// Keycloak's plugin reads `displayName` of every user without asking whether it is there. A user that is created or
 /// replaced without one gets `name.formatted`, else given and family name, else the user name.
 pub fn keycloak_reads_display_name_unguarded(resource_type: &ResourceType, document: &mut Map<String, Value>, reader: &mut Reader) {
@@ -344,6 +353,7 @@ mod tests {
                 json!({ "roles": [{ "value": "Admin", "display": "Administrator" }] }),
                 None,
             ),
+            ("jumpcloud_leaves_out_active", user(json!({})), json!({ "active": true }), None),
             (
                 "keycloak_reads_display_name_unguarded",
                 User(json!({ "schemas": [catalog::USER_URN], "userName": "jsnow", "name": { "givenName": "Jon", "familyName": "Snow" } })),

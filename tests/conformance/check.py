@@ -22,10 +22,6 @@ def allowed(result) -> str | None:
     data = result.data if isinstance(result.data, dict) else {}
     if data.get("urn") == "members" and "actual" in data and plain(data["expected"]) == plain(data["actual"]):
         return "members.display is published as readOnly: the server fills it in (RFC 7643 section 7)"
-    if "modify_actual" in data and "initial_value" in data:
-        default, removed = data["modify_actual"], data["initial_value"]
-        if (data["urn"] == "active" and default is True) or (data["urn"] == "displayName" and default != removed):
-            return f"{data['urn']} has a default, which takes the place of what was removed (docs/decisions.md)"
     return None
 
 

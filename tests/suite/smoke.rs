@@ -15,7 +15,7 @@ async fn a_user_and_a_group_live_and_go() {
         .await
         .expect(200);
     assert_eq!(app.employee(&user).await["active"], false);
-    assert_eq!(app.members(&group).await, [user.clone()]);
+    assert_eq!(app.members(&group).await, [user.as_str()]);
     app.delete(&format!("/Users/{user}")).await.expect(204);
     app.get(&format!("/Users/{user}")).await.refused(404, "");
     assert!(app.members(&group).await.is_empty());

@@ -19,7 +19,10 @@ async fn a_strict_connection_follows_the_rfc() {
         (json!({ "op": "add", "value": { "shoeSize": 47 } }), "invalidSyntax"),
         (json!({ "op": "add", "path": "name", "value": { "nick": "x" } }), "invalidSyntax"),
         (json!({ "op": "replace", "path": "active", "value": "False" }), "invalidValue"),
-        (json!({ "op": "replace", "path": "manager", "value": "26118915" }), "invalidValue"),
+        (
+            json!({ "op": "replace", "path": "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:manager", "value": "26118915" }),
+            "invalidValue",
+        ),
         (json!({ "op": "replace", "path": "emails", "value": { "value": "x" } }), "invalidValue"),
         (
             json!({ "op": "replace", "path": "emails", "value": [{ "value": "a", "primary": true }, { "value": "b", "primary": true }] }),
