@@ -155,6 +155,10 @@ impl Patch {
             )));
         };
         for (key, value) in object {
+            // Every resource and message carries `schemas` (RFC 7643 §3); here, too, it only says what the other keys are.
+            if key.eq_ignore_ascii_case("schemas") {
+                continue;
+            }
             let name = format!("{prefix}{key}");
             let path = match Path::parse(resource_type, &name, reader) {
                 // A key that could be no attribute's name is unknown, as it is in a whole resource.
