@@ -11,7 +11,7 @@ use frontdesk::{
 };
 use tokio::io::{AsyncWriteExt as _, BufWriter};
 
-use super::{Command, ConnectionCommand, EmployeesCommand, Failure, Named, TenantCommand, TokenCommand, pool_settings, say};
+use super::{Command, ConnectionCommand, EmployeesCommand, Failure, Named, TenantCommand, TokenCommand, mapping, pool_settings, say};
 
 /// Does one command.
 pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure> {
@@ -19,6 +19,7 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure
         Command::Tenant(command) => with_directory(config, async |directory| tenant(directory, command).await).await,
         Command::Connection(command) => with_directory(config, async |directory| connection(directory, command).await).await,
         Command::Token(command) => with_directory(config, async |directory| token(directory, command).await).await,
+        Command::Mapping(command) => mapping::run(config, command).await,
         Command::Migrate => migrate(config).await,
         Command::Reproject { dry_run, tenant } => {
             with_directory(config, async |directory| reproject(directory, tenant.as_deref(), dry_run).await).await
@@ -59,7 +60,7 @@ async fn with_database(config: &Config, work: impl AsyncFnOnce(&Directory) -> Re
 }
 
 /// Like `with_database`, with the schema of this build or a sentence.
-async fn with_directory(config: &Config, work: impl AsyncFnOnce(&Directory) -> Result<(), Failure>) -> Result<(), Failure> {
+pub(super) async fn with_directory(config: &Config, work: impl AsyncFnOnce(&Directory) -> Result<(), Failure>) -> Result<(), Failure> {
     with_database(config, async |directory| {
         if !directory.missing_migrations().await?.is_empty() {
             return Err(Failure::new("the database lacks this version's schema: run `frontdesk migrate` first"));
@@ -195,7 +196,7 @@ async fn token(directory: &Directory, command: TokenCommand) -> Result<(), Failu
     }
 }
 
-async fn find_tenant(directory: &Directory, slug: &str) -> Result<Tenant, Failure> {
+pub(super) async fn find_tenant(directory: &Directory, slug: &str) -> Result<Tenant, Failure> {
     directory.find_tenant(slug).await?.ok_or_else(|| no_tenant(slug))
 }
 
@@ -216,12 +217,12 @@ fn no_tenant(slug: &str) -> Failure {
     Failure::new(format!("there is no tenant {slug:?}; see: frontdesk tenant list"))
 }
 
-fn day(at: DateTime<Utc>) -> String {
+pub(super) fn day(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M").to_string()
 }
 
 /// Rows under a heading, each column as wide as its widest cell.
-fn table<const N: usize>(heading: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
+pub(super) fn table<const N: usize>(heading: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
     let mut lines = vec![heading.map(str::to_owned)];
     lines.extend(rows);
     let mut widths = [0; N];

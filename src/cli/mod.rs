@@ -4,6 +4,7 @@
 mod commands;
 mod doctor;
 mod failure;
+mod mapping;
 mod serve;
 mod simulate;
 
@@ -48,6 +49,9 @@ enum Command {
     /// The bearer tokens of a connection
     #[command(subcommand)]
     Token(TokenCommand),
+    /// How a tenant's users become employees
+    #[command(subcommand)]
+    Mapping(mapping::MappingCommand),
     /// Bring the database's schema up to date
     Migrate,
     /// Compute the employees again from the stored users
@@ -295,6 +299,17 @@ mod tests {
             "token create --tenant acme --connection directory --expires-in 365d",
             "token list --tenant acme",
             &format!("token revoke {id}"),
+            "mapping show --tenant acme",
+            "mapping show --tenant acme --version 2",
+            "mapping validate acme.toml",
+            "mapping validate --tenant acme acme.toml",
+            "mapping preview --tenant acme acme.toml",
+            "mapping preview --tenant acme",
+            "mapping apply --tenant acme acme.toml --by anna",
+            "mapping apply --tenant acme --resume",
+            "mapping history --tenant acme",
+            "mapping rollback --tenant acme",
+            "mapping rollback --tenant acme --to 0",
             "migrate",
             "reproject --dry-run",
             "reproject --tenant acme",
@@ -316,6 +331,10 @@ mod tests {
             "connection create --tenant a --provider yahoo x",
             "token revoke 7",
             "token create --tenant a --connection b --expires-in 1y",
+            "mapping validate",
+            "mapping apply --tenant a",
+            "mapping apply --tenant a --resume a.toml",
+            "mapping rollback --tenant a --to -1",
         ] {
             let typed = std::iter::once("frontdesk").chain(line.split_whitespace());
             assert!(Arguments::try_parse_from(typed).is_err(), "{line}");

@@ -61,6 +61,7 @@ async fn serve_from(config: &Config, url: &str, listener: TcpListener, mut signa
     let base_url = config.base_url(listener.local_addr()?);
     say(&welcome(&base_url, first.as_ref()))?;
     tracing::info!(listen = %listener.local_addr()?, %base_url, "serving");
+    tokio::spawn(finish_mappings(directory.clone()));
     let app = App::new(directory.clone(), config, base_url);
     let leaving = app.clone();
     let shutdown = async move {
@@ -81,6 +82,21 @@ async fn start(config: &Config, url: &str) -> Result<(Directory, Option<FirstSta
     directory.migrate().await?;
     let first = directory.bootstrap().await?;
     Ok((directory, first))
+}
+
+/// Finishes what an interrupted `frontdesk mapping apply` left. Requests are served meanwhile; a fault is left to the next start.
+async fn finish_mappings(directory: Directory) {
+    let outcome = async {
+        for tenant in directory.tenants_to_recompute().await? {
+            tracing::info!(tenant.id = %tenant, "taking up the application of a mapping");
+            directory.apply_mapping(tenant, |_| ()).await?;
+            tracing::info!(tenant.id = %tenant, "the mapping is applied to every employee");
+        }
+        Ok::<_, directory::Error>(())
+    };
+    if let Err(error) = outcome.await {
+        tracing::warn!(reason = causes(&error), "a mapping is not applied to every employee; see frontdesk mapping history");
+    }
 }
 
 /// Connects, with patience for a database that is still starting. A refusal for good (no such database) is told at once.

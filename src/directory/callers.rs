@@ -10,7 +10,7 @@ use std::{
 use sqlx::{FromRow, PgPool, types::Json};
 use uuid::Uuid;
 
-use super::{Directory, Error, Profile, Provider, TenantSettings, Token, vocabulary::Conformance};
+use super::{Directory, Error, Profile, Provider, TenantMapping, TenantSettings, Token, vocabulary::Conformance};
 
 /// How long a caller is remembered: so long a revoked token may still work.
 const REMEMBERED_FOR: Duration = Duration::from_secs(1);
@@ -37,8 +37,10 @@ pub struct Caller {
     pub conformance: Conformance,
     /// The tenant's settings.
     pub settings: TenantSettings,
-    /// The tenant's mapping.
+    /// The tenant's shipped profile.
     pub profile: Profile,
+    /// The tenant's mapping. A write looks whether it still is.
+    pub mapping: Arc<TenantMapping>,
 }
 
 impl Directory {
@@ -56,7 +58,8 @@ impl Directory {
         let asked_at = Instant::now();
         let Some(row) = look_up(&self.pool, &digest).await? else { return Ok(None) };
         let stale = row.stale;
-        let caller = Caller::try_from(row)?;
+        let mapping = self.mapping_version(row.tenant_id, Profile::try_from(row.profile.clone())?, row.mapping_version).await?;
+        let caller = row.with(mapping)?;
         self.callers.remember(digest, &caller, asked_at);
         if stale {
             self.callers.note_use(&self.pool, caller.token_id);
@@ -76,24 +79,24 @@ struct CallerRow {
     conformance: String,
     settings: Json<TenantSettings>,
     profile: String,
+    mapping_version: i64,
     /// `last_used_at` is older than a minute.
     stale: bool,
 }
 
-impl TryFrom<CallerRow> for Caller {
-    type Error = Error;
-
-    fn try_from(row: CallerRow) -> Result<Self, Error> {
-        Ok(Self {
-            tenant_id: row.tenant_id,
-            tenant_slug: row.tenant_slug,
-            connection_id: row.connection_id,
-            connection_name: row.connection_name,
-            provider: row.provider.try_into()?,
-            token_id: row.token_id,
-            conformance: row.conformance.try_into()?,
-            settings: row.settings.0,
-            profile: row.profile.try_into()?,
+impl CallerRow {
+    fn with(self, mapping: Arc<TenantMapping>) -> Result<Caller, Error> {
+        Ok(Caller {
+            tenant_id: self.tenant_id,
+            tenant_slug: self.tenant_slug,
+            connection_id: self.connection_id,
+            connection_name: self.connection_name,
+            provider: self.provider.try_into()?,
+            token_id: self.token_id,
+            conformance: self.conformance.try_into()?,
+            settings: self.settings.0,
+            profile: self.profile.try_into()?,
+            mapping,
         })
     }
 }
@@ -101,7 +104,8 @@ impl TryFrom<CallerRow> for Caller {
 async fn look_up(pool: &PgPool, digest: &[u8; 32]) -> Result<Option<CallerRow>, Error> {
     let row = sqlx::query_as(
         "select t.tenant_id, n.slug as tenant_slug, c.id as connection_id, c.name as connection_name, c.provider, t.id as token_id,
-             c.conformance, n.settings, n.profile, coalesce(t.last_used_at < now() - interval '1 minute', true) as stale
+             c.conformance, n.settings, n.profile, n.mapping_version,
+             coalesce(t.last_used_at < now() - interval '1 minute', true) as stale
          from tokens t
          join connections c on c.tenant_id = t.tenant_id and c.id = t.connection_id
          join tenants n on n.id = t.tenant_id
@@ -208,6 +212,7 @@ mod tests {
             conformance: Conformance::Lenient,
             settings: TenantSettings::default(),
             profile: Profile::SpaceIq,
+            mapping: Arc::new(TenantMapping::shipped(Profile::SpaceIq, 0)),
         }
     }
 

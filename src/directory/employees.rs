@@ -1,6 +1,4 @@
-//! Employees as the workplace product reads them, and their recomputation from the stored documents.
-
-use std::sync::Arc;
+//! Employees as the workplace product reads them.
 
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt as _;
@@ -11,13 +9,7 @@ use sqlx::types::Json;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use uuid::Uuid;
 
-use super::users::mapping_of;
 use super::{Directory, Error, Tenant};
-use crate::scim::document::Document;
-use crate::workplace::{Employee, Settings};
-
-/// Users recomputed in one transaction: long enough to be quick, short enough not to hold provisioning up.
-const REPROJECT_BATCH: i64 = 500;
 
 /// An employee: a row of the view `employees`, and the JSON of `GET /api/v1/employees`.
 #[derive(Debug, Clone, Serialize, FromRow)]
@@ -66,15 +58,6 @@ pub enum Format {
     Csv,
     /// One JSON array.
     Json,
-}
-
-/// What a recomputation did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Reprojected {
-    /// Employees looked at.
-    pub total: u64,
-    /// Employees whose fields differ from what was stored.
-    pub changed: u64,
 }
 
 impl Directory {
@@ -138,140 +121,6 @@ impl Directory {
         out.flush().await.map_err(Error::internal)?;
         Ok(count)
     }
-
-    /// Derives the employees again from the stored documents, after a mapping or a setting was changed. `dry_run` only counts.
-    ///
-    /// # Errors
-    /// Only the database's; the batches before the fault stay done, and starting again is safe.
-    pub async fn reproject(&self, tenant: &Tenant, dry_run: bool) -> Result<Reprojected, Error> {
-        let mut sum = Reprojected::default();
-        let mut after = 0;
-        let tenant = Arc::new(tenant.clone());
-        loop {
-            let tenant = Arc::clone(&tenant);
-            let batch = self
-                .unit(move |pool| {
-                    let tenant = Arc::clone(&tenant);
-                    async move {
-                        let mut transaction = pool.begin().await?;
-                        let batch = reproject_batch(&mut transaction, &tenant, after, dry_run).await?;
-                        transaction.commit().await?;
-                        Ok(batch)
-                    }
-                })
-                .await?;
-            let Some((last, done)) = batch else { return Ok(sum) };
-            after = last;
-            sum.total += done.total;
-            sum.changed += done.changed;
-        }
-    }
-}
-
-#[derive(FromRow)]
-struct Source {
-    seq: i64,
-    id: Uuid,
-    document: String,
-    unmapped: Json<Map<String, Value>>,
-    first_name: Option<String>,
-    last_name: Option<String>,
-    name: Option<String>,
-    title: Option<String>,
-    email: Option<String>,
-    phone: Option<String>,
-    location: Option<String>,
-    cost_center: Option<String>,
-    employment_type: Option<String>,
-    department_name: Option<String>,
-    team_name: Option<String>,
-    manager_id: Option<String>,
-    custom: Json<Map<String, Value>>,
-    missing: Vec<String>,
-}
-
-impl Source {
-    fn stored(self) -> Employee {
-        Employee {
-            first_name: self.first_name,
-            last_name: self.last_name,
-            name: self.name,
-            title: self.title,
-            email: self.email,
-            phone: self.phone,
-            location: self.location,
-            cost_center: self.cost_center,
-            employment_type: self.employment_type,
-            department_name: self.department_name,
-            team_name: self.team_name,
-            manager_id: self.manager_id,
-            custom: self.custom.0,
-            missing: self.missing,
-        }
-    }
-}
-
-/// One batch behind `after`; `None` when there is none left.
-async fn reproject_batch(
-    connection: &mut sqlx::PgConnection,
-    tenant: &Tenant,
-    after: i64,
-    dry_run: bool,
-) -> Result<Option<(i64, Reprojected)>, Error> {
-    let rows = sqlx::query_as::<_, Source>(
-        "select seq, id, document::text as document, unmapped, first_name, last_name, name, title, email, phone, location, cost_center,
-             employment_type, department_name, team_name, manager_id, custom, missing
-         from users where tenant_id = $1 and seq > $2 order by seq limit $3 for update",
-    )
-    .bind(tenant.id)
-    .bind(after)
-    .bind(REPROJECT_BATCH)
-    .fetch_all(&mut *connection)
-    .await?;
-    let Some(last) = rows.last().map(|row| row.seq) else { return Ok(None) };
-    let settings = Settings { division_is_department: tenant.settings.division_is_department };
-    let mut done = Reprojected::default();
-    for row in rows {
-        done.total += 1;
-        let document = Document::from_stored(&row.document).map_err(Error::internal)?;
-        let employee = mapping_of(tenant.profile).employee(document.as_map(), &row.unmapped, &settings);
-        let id = row.id;
-        if row.stored().changed_fields(&employee).is_empty() {
-            continue;
-        }
-        done.changed += 1;
-        if !dry_run {
-            write_employee(connection, tenant.id, id, &employee).await?;
-        }
-    }
-    Ok(Some((last, done)))
-}
-
-async fn write_employee(connection: &mut sqlx::PgConnection, tenant_id: Uuid, id: Uuid, employee: &Employee) -> Result<(), Error> {
-    sqlx::query(
-        "update users set first_name = $3, last_name = $4, name = $5, title = $6, email = $7, phone = $8, location = $9,
-             cost_center = $10, employment_type = $11, department_name = $12, team_name = $13, manager_id = $14, custom = $15, missing = $16
-         where tenant_id = $1 and id = $2",
-    )
-    .bind(tenant_id)
-    .bind(id)
-    .bind(&employee.first_name)
-    .bind(&employee.last_name)
-    .bind(&employee.name)
-    .bind(&employee.title)
-    .bind(&employee.email)
-    .bind(&employee.phone)
-    .bind(&employee.location)
-    .bind(&employee.cost_center)
-    .bind(&employee.employment_type)
-    .bind(&employee.department_name)
-    .bind(&employee.team_name)
-    .bind(&employee.manager_id)
-    .bind(Json(&employee.custom))
-    .bind(&employee.missing)
-    .execute(connection)
-    .await?;
-    Ok(())
 }
 
 const CSV_HEADER: &str = "tenant,tenant_id,id,user_name,external_id,active,first_name,last_name,name,title,email,phone,location,\

@@ -9,6 +9,11 @@ use crate::scim::ScimError;
 /// What is behind an error, for the log only.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
+/// The tenant's mapping changed between the moment it was read and the write.
+#[derive(Debug, thiserror::Error)]
+#[error("the tenant's mapping was changed at the same time")]
+struct MappingChanged;
+
 /// A failed use case.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -27,6 +32,17 @@ impl Error {
     /// A fault of ours with a sentence for the log.
     pub(crate) fn internal(cause: impl Into<Cause>) -> Self {
         Self::Internal(cause.into())
+    }
+
+    /// The write was computed with a mapping that is not the tenant's any more, so nothing was written. Whoever computes again
+    /// with the current one does not see it; as an answer it says that the same request may succeed later.
+    pub(super) fn mapping_changed() -> Self {
+        Self::Unavailable(Box::new(MappingChanged))
+    }
+
+    /// Whether it is [`Error::mapping_changed`].
+    pub(super) fn is_mapping_changed(&self) -> bool {
+        matches!(self, Self::Unavailable(cause) if cause.is::<MappingChanged>())
     }
 
     /// Whether the whole unit of work may be done again: the database undid it because of another one (serialization failure,

@@ -30,6 +30,8 @@ pub enum Kind {
     UserCreate,
     UserUpdate,
     UserDeprovision,
+    /// Not by a request: the tenant's mapping changed, and the employee with it.
+    UserMapping,
     UserDelete,
     UserLookup,
     GroupCreate,
@@ -46,6 +48,7 @@ impl Kind {
             Self::UserCreate => "user_create_provision",
             Self::UserUpdate => "user_update_provision",
             Self::UserDeprovision => "user_deprovision",
+            Self::UserMapping => "user_mapping_update",
             Self::UserDelete => "user_delete_provision",
             Self::UserLookup => "user_lookup_provision",
             Self::GroupCreate => "group_create_provision",
@@ -63,7 +66,7 @@ impl Kind {
 
     fn resource_type(self) -> &'static str {
         match self {
-            Self::UserCreate | Self::UserUpdate | Self::UserDeprovision | Self::UserDelete | Self::UserLookup => "User",
+            Self::UserCreate | Self::UserUpdate | Self::UserDeprovision | Self::UserMapping | Self::UserDelete | Self::UserLookup => "User",
             Self::GroupCreate | Self::GroupUpdate | Self::GroupDelete | Self::GroupLookup => "Group",
         }
     }

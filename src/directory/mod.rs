@@ -16,9 +16,11 @@ mod events;
 mod groups;
 mod health;
 mod keys;
+mod mappings;
 mod members;
 mod memberships;
 mod passwords;
+mod recompute;
 mod resource;
 mod search;
 mod tenants;
@@ -43,11 +45,13 @@ pub use self::{
     bulk::Outcome,
     callers::Caller,
     connections::Connection,
-    employees::{EmployeeRow, Employees, Format, Reprojected},
+    employees::{EmployeeRow, Employees, Format},
     error::{Cause, Error, constraint},
     events::{Kind, Refusal},
     groups::{Members, MembersPage, MembersPlace},
     health::{Server, Stock},
+    mappings::{MappingState, MappingVersion, Recorded, TenantMapping},
+    recompute::{Applied, Progress, Reprojected},
     resource::{Origin, Stored},
     search::{Found, Page, Part, Place, Search},
     tenants::{FirstStart, Tenant, TenantSettings},
@@ -99,6 +103,7 @@ pub struct Directory {
     /// How to reach the database without our time limits: a migration takes as long as it takes.
     unlimited: Arc<PgConnectOptions>,
     callers: Arc<callers::Callers>,
+    mappings: Arc<mappings::Mappings>,
     refusals: Arc<events::RefusalLog>,
     walks: Arc<walks::Walks>,
     cursor_key: Arc<OnceCell<SealingKey>>,
@@ -149,6 +154,7 @@ impl Directory {
             pool,
             unlimited: Arc::new(unlimited),
             callers: Arc::default(),
+            mappings: Arc::default(),
             refusals,
             walks: Arc::default(),
             cursor_key: Arc::default(),
@@ -284,6 +290,7 @@ mod tests {
             pool,
             unlimited: Arc::new(options),
             callers: Arc::default(),
+            mappings: Arc::default(),
             refusals,
             walks: Arc::default(),
             cursor_key: Arc::default(),

@@ -20,7 +20,7 @@ use crate::scim::error::quote;
 use crate::scim::etag::{Condition, check_if_match};
 use crate::scim::patch::Patch;
 use crate::scim::reader::Reader;
-use crate::workplace::{Employee, Mapping, Settings, profiles};
+use crate::workplace::{Employee, Settings};
 
 /// The columns of a user that are derived from the document.
 struct Projection {
@@ -56,11 +56,7 @@ impl Projection {
 /// The employee of a user, as the caller's tenant maps it.
 pub(super) fn employee_of(caller: &Caller, document: &Document, unmapped: &Map<String, Value>) -> Employee {
     let settings = Settings { division_is_department: caller.settings.division_is_department };
-    mapping_of(caller.profile).employee(document.as_map(), unmapped, &settings)
-}
-
-pub(super) fn mapping_of(profile: super::Profile) -> &'static Mapping {
-    profiles::shipped(profile.word()).expect("every profile a tenant can have is shipped")
+    caller.mapping.mapping.employee(document.as_map(), unmapped, &settings)
 }
 
 impl Directory {
@@ -70,16 +66,14 @@ impl Directory {
     /// 409 `uniqueness` when the user name is taken, 400 when a derived value is not usable.
     pub async fn create_user(&self, origin: &Origin, reading: Reading, notes: Value) -> Result<Stored, Error> {
         let id = Uuid::now_v7();
-        let projection = Projection::of(&origin.caller, id, &reading.document, &reading.unmapped)?;
-        let change = creation(&projection, &notes);
         let password = PasswordChange::of(&origin.caller, reading.password.as_ref().map(Some)).await?;
-        let work = Arc::new((origin.clone(), reading, projection, password, change));
-        self.unit(move |pool| {
+        let work = Arc::new((reading, password, notes));
+        self.unit_as_mapped(origin, move |pool, origin| {
             let work = Arc::clone(&work);
             async move {
-                let (origin, reading, projection, password, change) = &*work;
+                let (reading, password, notes) = &*work;
                 let mut connection = pool.acquire().await?;
-                insert(&mut connection, origin, id, reading, projection, password, change).await
+                create(&mut connection, &origin, id, reading, password, notes).await
             }
         })
         .await
@@ -121,13 +115,13 @@ impl Directory {
         notes: Value,
     ) -> Result<Stored, Error> {
         let password = PasswordChange::of(&origin.caller, reading.password.as_ref().map(Some)).await?;
-        let work = Arc::new((origin.clone(), reading, password, if_match, notes));
-        self.unit(move |pool| {
+        let work = Arc::new((reading, password, if_match, notes));
+        self.unit_as_mapped(origin, move |pool, origin| {
             let work = Arc::clone(&work);
             async move {
-                let (origin, reading, password, if_match, notes) = &*work;
+                let (reading, password, if_match, notes) = &*work;
                 let mut transaction = pool.begin().await?;
-                let stored = replace(&mut transaction, origin, id, reading, password, if_match.as_ref(), notes).await?;
+                let stored = replace(&mut transaction, &origin, id, reading, password, if_match.as_ref(), notes).await?;
                 transaction.commit().await?;
                 Ok(stored)
             }
@@ -148,13 +142,13 @@ impl Directory {
         reader: Reader,
     ) -> Result<Stored, Error> {
         let password = PasswordChange::of(&origin.caller, patch.password.as_ref().map(Option::as_ref)).await?;
-        let work = Arc::new((origin.clone(), patch, password, if_match, reader));
-        self.unit(move |pool| {
+        let work = Arc::new((patch, password, if_match, reader));
+        self.unit_as_mapped(origin, move |pool, origin| {
             let work = Arc::clone(&work);
             async move {
-                let (origin, patch, password, if_match, reader) = &*work;
+                let (patch, password, if_match, reader) = &*work;
                 let mut transaction = pool.begin().await?;
-                let stored = self::patch(&mut transaction, origin, id, patch, password, if_match.as_ref(), reader.clone()).await?;
+                let stored = self::patch(&mut transaction, &origin, id, patch, password, if_match.as_ref(), reader.clone()).await?;
                 transaction.commit().await?;
                 Ok(stored)
             }
@@ -182,7 +176,7 @@ impl Directory {
     }
 }
 
-/// Creates a user under an id that was chosen beforehand, in the caller's transaction.
+/// Creates a user under an id that was chosen beforehand, on the caller's connection.
 pub(super) async fn create(
     connection: &mut PgConnection,
     origin: &Origin,
@@ -192,12 +186,8 @@ pub(super) async fn create(
     notes: &Value,
 ) -> Result<Stored, Error> {
     let projection = Projection::of(&origin.caller, id, &reading.document, &reading.unmapped)?;
-    insert(connection, origin, id, reading, &projection, password, &creation(&projection, notes)).await
-}
-
-/// What the event of a creation says.
-fn creation(projection: &Projection, notes: &Value) -> Value {
-    with_notes(json!({ "active": projection.active, "employee": filled(&projection.employee) }), notes)
+    let change = with_notes(json!({ "active": projection.active, "employee": filled(&projection.employee) }), notes);
+    insert(connection, origin, id, reading, &projection, password, &change).await
 }
 
 /// PUT in the caller's transaction.
@@ -240,6 +230,8 @@ struct Times {
     updated_at: DateTime<Utc>,
 }
 
+/// Writes a new user. The tenant's row is held `for key share`, as the foreign key would hold it anyway, and nothing is written
+/// unless the mapping is the tenant's: `recompute` says why.
 async fn insert(
     connection: &mut PgConnection,
     origin: &Origin,
@@ -252,12 +244,15 @@ async fn insert(
     let document = reading.document.to_text();
     let employee = &projection.employee;
     let saved = sqlx::query_as::<_, Times>(
-        "with saved as (
+        "with mapped as (
+             select id from tenants where id = $1 and mapping_version = $31 for key share
+         ), saved as (
              insert into users (tenant_id, id, document, folded, unmapped, user_name, user_name_key, display_name, external_id, active,
                  first_name, last_name, name, title, email, phone, location, cost_center, employment_type, department_name, team_name,
-                 manager_id, custom, missing, password_hash, created_at, updated_at)
-             values ($1, $2, $3::json, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $30,
-                 date_trunc('milliseconds', now()), date_trunc('milliseconds', now()))
+                 manager_id, custom, missing, password_hash, mapping_version, created_at, updated_at)
+             select $1, $2, $3::json, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $30,
+                 $31, date_trunc('milliseconds', now()), date_trunc('milliseconds', now())
+             from mapped
              returning version, created_at, updated_at
          ), recorded as (
              insert into events (tenant_id, connection_id, token_id, request_id, kind, resource_type, resource_id, outcome, change)
@@ -295,9 +290,11 @@ async fn insert(
     .bind(Kind::UserCreate.name())
     .bind(change)
     .bind(password.hash())
-    .fetch_one(connection)
+    .bind(origin.caller.mapping.version)
+    .fetch_optional(connection)
     .await
-    .map_err(|error| refusal(error, &projection.user_name))?;
+    .map_err(|error| refusal(error, &projection.user_name))?
+    .ok_or_else(Error::mapping_changed)?;
     Ok(Stored { id, version: saved.version, document, created_at: saved.created_at, updated_at: saved.updated_at, memberships: None })
 }
 
@@ -360,6 +357,7 @@ async fn save(
     })
 }
 
+/// Writes a changed user; as [`insert`], only while the mapping is the tenant's.
 #[expect(clippy::too_many_arguments, reason = "one statement writes all that a change of a user changes")]
 async fn update(
     connection: &mut PgConnection,
@@ -374,15 +372,18 @@ async fn update(
 ) -> Result<Times, Error> {
     let employee = &projection.employee;
     sqlx::query_as::<_, Times>(
-        "with saved as (
+        "with mapped as (
+             select id from tenants where id = $1 and mapping_version = $33 for key share
+         ), saved as (
              update users set document = $3::json, folded = $4, unmapped = $5, user_name = $6, user_name_key = $7, display_name = $8,
                  external_id = $9, active = $10, first_name = $11, last_name = $12, name = $13, title = $14, email = $15, phone = $16,
                  location = $17, cost_center = $18, employment_type = $19, department_name = $20, team_name = $21, manager_id = $22,
-                 custom = $23, missing = $24, password_hash = case when $31 then $32 else password_hash end, version = version + $30,
+                 custom = $23, missing = $24, password_hash = case when $31 then $32 else password_hash end,
+                 mapping_version = $33, version = version + $30,
                  updated_at = case when $30 = 0 then updated_at
                      else greatest(date_trunc('milliseconds', clock_timestamp()), updated_at + interval '1 millisecond') end
-             where tenant_id = $1 and id = $2
-             returning version, created_at, updated_at
+             from mapped where users.tenant_id = $1 and users.id = $2
+             returning users.version, users.created_at, users.updated_at
          ), recorded as (
              insert into events (tenant_id, connection_id, token_id, request_id, kind, resource_type, resource_id, outcome, change)
              select $1, $25, $26, $27, $28, 'User', $2, 'success', $29 from saved
@@ -421,9 +422,11 @@ async fn update(
     .bind(bump)
     .bind(next.password.is_change())
     .bind(next.password.hash())
-    .fetch_one(connection)
+    .bind(origin.caller.mapping.version)
+    .fetch_optional(connection)
     .await
-    .map_err(|error| refusal(error, &projection.user_name))
+    .map_err(|error| refusal(error, &projection.user_name))?
+    .ok_or_else(Error::mapping_changed)
 }
 
 /// Groups are locked before the user, in the order of their ids, as a change of members locks them: so neither waits for the

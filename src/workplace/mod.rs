@@ -6,6 +6,7 @@
 
 pub mod custom;
 mod department;
+pub mod diff;
 pub mod employee;
 mod language;
 pub mod mapping;
@@ -15,5 +16,6 @@ pub mod profiles;
 mod recipes;
 mod source;
 
+pub use diff::Diff;
 pub use employee::{Employee, Field};
 pub use mapping::{Mapping, MappingError, Settings};
