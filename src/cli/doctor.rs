@@ -109,6 +109,7 @@ async fn examine(config: &Config, url: &str, report: &mut Report) -> Result<(), 
     if missing.is_empty() {
         report.add(Good("schema: up to date".into()))?;
         stock(&directory, report).await?;
+        mappings(&directory, report).await?;
     } else {
         report.add(Fail(format!("schema: {} migrations are not applied; run `frontdesk migrate`", missing.len())))?;
     }
@@ -165,6 +166,25 @@ async fn stock(directory: &Directory, report: &mut Report) -> Result<(), Failure
         report.add(Warn(format!("token: one of tenant {tenant}, connection {connection} expires on {day}; make its successor")))?;
     }
     Ok(())
+}
+
+/// Whether every tenant's mapping can be read by this version of the program, and has reached every employee.
+async fn mappings(directory: &Directory, report: &mut Report) -> Result<(), Failure> {
+    let behind = directory.tenants_to_recompute().await?;
+    let mut good = 0;
+    for tenant in directory.tenants().await? {
+        let slug = &tenant.slug;
+        if let Err(error) = directory.current_mapping(tenant.id).await {
+            let remedy = format!("its requests fail; correct what `frontdesk mapping show --tenant {slug}` prints and apply it");
+            report.add(Fail(format!("mapping: that of tenant {slug} is not usable: {}; {remedy}", causes(&error))))?;
+        } else if behind.contains(&tenant.id) {
+            let remedy = format!("`frontdesk mapping apply --tenant {slug} --resume`");
+            report.add(Warn(format!("mapping: that of tenant {slug} is not applied to every employee; see {remedy}")))?;
+        } else {
+            good += 1;
+        }
+    }
+    report.add(Good(format!("mappings: {good} usable and applied")))
 }
 
 fn clock_skew(before: chrono::DateTime<Utc>, theirs: chrono::DateTime<Utc>, after: chrono::DateTime<Utc>) -> Finding {

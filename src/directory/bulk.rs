@@ -35,11 +35,12 @@ struct Progress {
 }
 
 /// What the units of one transaction need, for tasks of their own.
+#[derive(Clone)]
 struct Work {
     origin: Origin,
     request: Arc<BulkRequest>,
     /// By operation; made beforehand, since hashing takes too long to hold locks meanwhile.
-    passwords: HashMap<usize, PasswordChange>,
+    passwords: Arc<HashMap<usize, PasswordChange>>,
 }
 
 impl Work {
@@ -54,7 +55,7 @@ impl Work {
             password.map(|password| async move { Ok((*index, PasswordChange::of(&origin.caller, Some(password)).await?)) })
         });
         let hashed: Result<Vec<_>, Error> = join_all(hashed).await.into_iter().collect();
-        Ok(Self { origin: origin.clone(), request: Arc::clone(request), passwords: hashed?.into_iter().collect() })
+        Ok(Self { origin: origin.clone(), request: Arc::clone(request), passwords: Arc::new(hashed?.into_iter().collect()) })
     }
 }
 
@@ -109,8 +110,12 @@ impl Directory {
     }
 
     async fn attempt(&self, work: &Arc<Work>, units: &[Vec<usize>], before: &Progress, careful: bool) -> Result<Option<Outcomes>, Error> {
-        let (work, units, before) = (Arc::clone(work), units.to_vec(), before.clone());
-        self.unit(move |pool| attempt(pool, Arc::clone(&work), units.clone(), before.clone(), careful)).await
+        let (units, before, as_cached) = (units.to_vec(), before.clone(), Arc::clone(work));
+        self.unit_as_mapped(&work.origin, move |pool, origin| {
+            let work = Arc::new(Work { origin, ..(*as_cached).clone() });
+            attempt(pool, work, units.clone(), before.clone(), careful)
+        })
+        .await
     }
 
     /// Does units in a transaction each. The error is the database's absence; what has no outcome then was not done.

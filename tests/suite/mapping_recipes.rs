@@ -10,7 +10,8 @@ use crate::mapping::{ENTERPRISE, cooked};
 const PAGE: &str = include_str!("../../docs/mapping.md");
 
 /// A tenant with a recipe, and the employee that a user with these attributes is.
-async fn employee(profile: Profile, title: &str, attributes: Value) -> Value {
+async fn employee(profile: Profile, title: &str, mut attributes: Value) -> Value {
+    attributes["displayName"] = "Anna".into();
     let app: TestApp = app_with(profile, Conformance::Lenient, &[]).await;
     let before = app.person("before", attributes.clone()).await;
     let (_, section) = PAGE.split_once(&format!("\n### {title}\n")).expect("the page has the recipe");
