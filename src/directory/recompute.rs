@@ -61,7 +61,7 @@ impl Directory {
     /// Only the database's.
     pub async fn preview_mapping(&self, tenant: &Tenant, mapping: &Mapping, mut told: impl FnMut(Progress)) -> Result<Diff, Error> {
         let mut diff = Diff::default();
-        let total = self.count(tenant.id).await?;
+        let total = self.progress(tenant.id, 0).await?.total;
         let settings = settings_of(&tenant.settings);
         let mut after = 0;
         loop {
@@ -185,6 +185,7 @@ impl Directory {
         .await
     }
 
+    /// How many employees there are, and how many of them are of this version or a later one.
     async fn progress(&self, tenant_id: Uuid, version: i64) -> Result<Progress, Error> {
         let (total, done): (i64, i64) =
             sqlx::query_as("select count(*), count(*) filter (where mapping_version >= $2) from users where tenant_id = $1")
@@ -193,12 +194,6 @@ impl Directory {
                 .fetch_one(&self.pool)
                 .await?;
         Ok(Progress { done: done.unsigned_abs(), total: total.unsigned_abs() })
-    }
-
-    async fn count(&self, tenant_id: Uuid) -> Result<u64, Error> {
-        let count: i64 =
-            sqlx::query_scalar("select count(*) from users where tenant_id = $1").bind(tenant_id).fetch_one(&self.pool).await?;
-        Ok(count.unsigned_abs())
     }
 
     /// False when a later version was made meanwhile.
