@@ -23,7 +23,7 @@ const FLOORS: &[Floor] = &[
 const CRATES_OF_A_FLOOR: &[&str] = &["axum", "sqlx", "tokio", "hyper", "hyper_util", "tower", "tower_http"];
 
 /// The tables that hold a tenant's data.
-const TABLES: &[&str] = &["users", "groups", "members", "subgroups", "events", "employees", "connections"];
+const TABLES: &[&str] = &["users", "groups", "members", "subgroups", "events", "employees", "connections", "mappings"];
 
 /// Statements that speak of no tenant, or of all of them, and why that is right.
 const ACROSS_TENANTS: &[(&str, &str)] = &[
