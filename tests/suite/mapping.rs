@@ -267,7 +267,7 @@ async fn a_tenant_of_officespace_has_its_fields_its_udfs_and_groups() {
     }
     assert_eq!(custom.len(), 37);
     let group = app.group("Night's Watch", &[&id]).await;
-    assert_eq!(app.members(&group).await, [id.clone()]);
+    assert_eq!(app.members(&group).await, std::slice::from_ref(&id));
     let read = app.get(&format!("/Users/{id}")).await.expect(200);
     assert_eq!(read.body["groups"][0]["$ref"], format!("https://scim.test/api/scim/v2/Groups/{group}"));
     app.patch(&format!("/Groups/{group}"), json!({ "Operations": [{ "op": "remove", "path": format!("members[value eq \"{id}\"]") }] }))
