@@ -198,6 +198,24 @@ async fn a_wrong_mapping_is_refused_with_its_line_and_the_old_one_stays() {
 }
 
 #[tokio::test]
+async fn a_stored_mapping_that_this_program_cannot_read_stops_its_tenant_and_no_other() {
+    let (app, neighbour) = (app().await, app().await);
+    app.directory.record_mapping(&app.tenant, "test.toml", &title_from("nickName"), "anna").await.unwrap();
+    sqlx::query("update mappings set text = 'of a later language' where tenant_id = $1")
+        .bind(app.tenant.id)
+        .execute(&mut support::observer().await)
+        .await
+        .unwrap();
+    // A server that has not read it yet.
+    let answer = app.other_server().await.get("/Users").await.refused(500, "");
+    assert!(!answer.text.contains("language"), "{}", answer.text);
+    neighbour.get("/Users").await.expect(200);
+    app.directory.roll_back_mapping(&app.tenant, None, "anna").await.unwrap();
+    app.other_server().await.get("/Users").await.expect(200);
+    app.finish().await;
+}
+
+#[tokio::test]
 async fn the_mapping_of_one_tenant_is_not_another_s() {
     let (app, neighbour) = (app().await, app().await);
     let id = neighbour.person("cook", json!({ "title": "Cook", "nickName": "Chef" })).await;

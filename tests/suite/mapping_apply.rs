@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use frontdesk::directory::{Applied, MappingState, Progress};
 use frontdesk::workplace::Mapping;
-use serde_json::{Value, json};
+use serde_json::json;
 use sqlx::{Connection as _, PgConnection};
 use tokio::process::Command;
 
@@ -198,9 +198,8 @@ async fn provisioning_goes_on_during_an_application_and_loses_nothing() {
     }
     // Three versions, one after the other, the second one before the first is applied everywhere.
     app.record(&title_from("nickName")).await;
-    let mut calls = 0;
     tokio::select! {
-        _ = app.directory.apply_mapping(app.tenant.id, |_| calls += 1) => {}
+        _ = app.finish() => {}
         () = app.until_noted(|place| place > 0) => {}
     }
     app.record(&title_from("userName")).await;
@@ -353,7 +352,7 @@ async fn validate_names_the_line_and_needs_no_database() {
     assert!(!validate.status.success());
     let sentence = String::from_utf8(validate.stderr).unwrap();
     assert!(sentence.starts_with(&format!("frontdesk: {file}, line 3: \"titel\" is not an attribute")), "{sentence}");
-    assert_eq!(validate.stdout, Value::Null.as_str().unwrap_or_default().as_bytes());
+    assert!(validate.stdout.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
