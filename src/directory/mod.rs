@@ -3,7 +3,7 @@
 //! How a connection is kept clean, which is the reason for most of this file: sqlx 0.9.0 leaves a pooled connection inside a
 //! transaction when a future is dropped while `begin()` waits for its answer (upstream issues 4385 and 4393), and the next
 //! borrower's acknowledged writes are then never committed. So a unit of work runs in a task of its own that nobody drops
-//! ([`Directory::unit`]), time limits are PostgreSQL's, and a connection that comes back inside a transaction is closed.
+//! (`Directory::unit`), time limits are PostgreSQL's, and a connection that comes back inside a transaction is closed.
 //! A single statement outside a transaction needs no unit: when its future is dropped it was done or it was not.
 
 mod bulk;
