@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use frontdesk::{
     cluster::{Cluster, Mode},
     config::{Config, reachable},
-    directory::{Connection, Directory, Format, Reprojected, State, Tenant},
+    directory::{Connection, Directory, Format, Reprojected, Scope, State, Tenant},
     http::health_probe,
 };
 use tokio::io::{AsyncWriteExt as _, BufWriter};
@@ -166,10 +166,11 @@ async fn set_state(directory: &Directory, Named { tenant, name }: Named, state: 
 
 async fn token(directory: &Directory, command: TokenCommand) -> Result<(), Failure> {
     match command {
-        TokenCommand::Create { tenant, connection, expires_in, label } => {
+        TokenCommand::Create { tenant, connection, expires_in, scope, label } => {
             let tenant = find_tenant(directory, &tenant).await?;
             let connection = find_connection(directory, &tenant, &connection).await?;
-            say(directory.create_token(&connection, label.as_deref(), expires_in).await?.reveal())
+            let scopes = if scope.is_empty() { Scope::ALL.to_vec() } else { scope };
+            say(directory.create_scoped_token(&connection, label.as_deref(), expires_in, &scopes).await?.reveal())
         }
         TokenCommand::List { tenant, connection } => {
             let tenant = find_tenant(directory, &tenant).await?;
@@ -185,9 +186,10 @@ async fn token(directory: &Directory, command: TokenCommand) -> Result<(), Failu
                 };
                 let never = |at: Option<DateTime<Utc>>| at.map_or("never".into(), day);
                 let label = token.label.unwrap_or_default();
-                [token.id.to_string(), token.connection, state.into(), never(token.expires_at), never(token.last_used_at), label]
+                let (expires, used) = (never(token.expires_at), never(token.last_used_at));
+                [token.id.to_string(), token.connection, state.into(), token.scopes.join(" "), expires, used, label]
             });
-            say(&table(["ID", "CONNECTION", "STATE", "EXPIRES", "LAST USED", "LABEL"], rows))
+            say(&table(["ID", "CONNECTION", "STATE", "SCOPES", "EXPIRES", "LAST USED", "LABEL"], rows))
         }
         TokenCommand::Revoke { id } => match directory.revoke_token(id).await? {
             true => say(&format!("Token {id} is revoked; servers refuse it within a second.")),

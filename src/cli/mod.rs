@@ -16,7 +16,7 @@ use clap::{
 };
 use frontdesk::{
     config::{Config, LogFormat},
-    directory::{Conformance, Format, PoolSettings, Profile, Provider},
+    directory::{Conformance, Format, PoolSettings, Profile, Provider, Scope},
 };
 use tracing_subscriber::EnvFilter;
 use uuid::Uuid;
@@ -162,6 +162,9 @@ enum TokenCommand {
         /// How long it works, such as 365d or 12h [default: until it is revoked]
         #[arg(long, value_name = "TIME", value_parser = parse_duration)]
         expires_in: Option<Duration>,
+        /// What it may do; may be given more than once [default: everything]
+        #[arg(long, value_parser = words(Scope::WORDS))]
+        scope: Vec<Scope>,
         /// A note for the list
         #[arg(long)]
         label: Option<String>,
@@ -297,6 +300,8 @@ mod tests {
             "connection set-conformance --tenant acme directory strict",
             "token create --tenant acme --connection directory",
             "token create --tenant acme --connection directory --expires-in 365d",
+            "token create --tenant acme --connection directory --scope scim",
+            "token create --tenant acme --connection directory --scope scim --scope workplace:read",
             "token list --tenant acme",
             &format!("token revoke {id}"),
             "mapping show --tenant acme",
@@ -331,6 +336,7 @@ mod tests {
             "connection create --tenant a --provider yahoo x",
             "token revoke 7",
             "token create --tenant a --connection b --expires-in 1y",
+            "token create --tenant a --connection b --scope everything",
             "mapping validate",
             "mapping apply --tenant a",
             "mapping apply --tenant a --resume a.toml",

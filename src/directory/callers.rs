@@ -10,7 +10,10 @@ use std::{
 use sqlx::{FromRow, PgPool, types::Json};
 use uuid::Uuid;
 
-use super::{Directory, Error, Profile, Provider, TenantMapping, TenantSettings, Token, vocabulary::Conformance};
+use super::{
+    Directory, Error, Profile, Provider, TenantMapping, TenantSettings, Token,
+    vocabulary::{Conformance, Scope},
+};
 
 /// How long a caller is remembered: so long a revoked token may still work.
 const REMEMBERED_FOR: Duration = Duration::from_secs(1);
@@ -33,6 +36,8 @@ pub struct Caller {
     pub provider: Provider,
     /// The token.
     pub token_id: Uuid,
+    /// What the token may do.
+    pub scopes: Vec<Scope>,
     /// How its requests are read.
     pub conformance: Conformance,
     /// The tenant's settings.
@@ -76,6 +81,7 @@ struct CallerRow {
     connection_name: String,
     provider: String,
     token_id: Uuid,
+    scopes: Vec<String>,
     conformance: String,
     settings: Json<TenantSettings>,
     profile: String,
@@ -93,6 +99,8 @@ impl CallerRow {
             connection_name: self.connection_name,
             provider: self.provider.try_into()?,
             token_id: self.token_id,
+            // A scope of a newer Frontdesk gives nothing here, and what is beside it still counts.
+            scopes: self.scopes.into_iter().filter_map(|word| Scope::try_from(word).ok()).collect(),
             conformance: self.conformance.try_into()?,
             settings: self.settings.0,
             profile: self.profile.try_into()?,
@@ -104,7 +112,7 @@ impl CallerRow {
 async fn look_up(pool: &PgPool, digest: &[u8; 32]) -> Result<Option<CallerRow>, Error> {
     let row = sqlx::query_as(
         "select t.tenant_id, n.slug as tenant_slug, c.id as connection_id, c.name as connection_name, c.provider, t.id as token_id,
-             c.conformance, n.settings, n.profile, n.mapping_version,
+             t.scopes, c.conformance, n.settings, n.profile, n.mapping_version,
              coalesce(t.last_used_at < now() - interval '1 minute', true) as stale
          from tokens t
          join connections c on c.tenant_id = t.tenant_id and c.id = t.connection_id
@@ -209,6 +217,7 @@ mod tests {
             connection_name: "jumpcloud".into(),
             provider: Provider::JumpCloud,
             token_id,
+            scopes: Scope::ALL.to_vec(),
             conformance: Conformance::Lenient,
             settings: TenantSettings::default(),
             profile: Profile::SpaceIq,

@@ -38,17 +38,18 @@ pub struct EmployeeRow {
     pub missing: Vec<String>,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
+    pub manager_resolved: bool,
 }
 
 /// A page of employees.
 #[derive(Debug, Clone)]
 pub struct Employees {
-    /// Those on this page, in the order in which they arrived.
+    /// Those on this page.
     pub employees: Vec<EmployeeRow>,
-    /// How many the tenant has.
+    /// How many the search finds.
     pub total: i64,
-    /// The place of the last one when more follow.
-    pub next: Option<i64>,
+    /// The cursor of the next page when more follow.
+    pub next: Option<String>,
 }
 
 /// The form of an export.
@@ -61,36 +62,6 @@ pub enum Format {
 }
 
 impl Directory {
-    /// A page of a tenant's employees behind the place `after`.
-    ///
-    /// # Errors
-    /// Only the database's.
-    pub async fn employees(&self, tenant_id: Uuid, after: i64, limit: i64) -> Result<Employees, Error> {
-        #[derive(FromRow)]
-        struct Placed {
-            seq: i64,
-            #[sqlx(flatten)]
-            employee: EmployeeRow,
-        }
-        let total = sqlx::query_scalar("select count(*) from users where tenant_id = $1").bind(tenant_id).fetch_one(&self.pool).await?;
-        let mut rows: Vec<Placed> = sqlx::query_as(
-            "select u.seq, e.* from (
-                 select id, seq from users where tenant_id = $1 and seq > $2 order by seq limit $3
-             ) u
-             join employees e on e.tenant_id = $1 and e.id = u.id
-             order by u.seq",
-        )
-        .bind(tenant_id)
-        .bind(after)
-        .bind(limit.saturating_add(1))
-        .fetch_all(&self.pool)
-        .await?;
-        let more = i64::try_from(rows.len()).unwrap_or(i64::MAX) > limit;
-        rows.truncate(usize::try_from(limit).unwrap_or_default());
-        let next = rows.last().filter(|_| more).map(|row| row.seq);
-        Ok(Employees { employees: rows.into_iter().map(|row| row.employee).collect(), total, next })
-    }
-
     /// Writes all employees of a tenant, one after the other, in the order in which they arrived.
     ///
     /// # Errors
@@ -123,10 +94,13 @@ impl Directory {
     }
 }
 
-const CSV_HEADER: &str = "tenant,tenant_id,id,user_name,external_id,active,first_name,last_name,name,title,email,phone,location,\
-    cost_center,employment_type,department_name,team_name,manager_id,custom,complete,missing,created_at,updated_at\r\n";
+/// The first line of the CSV form.
+pub const CSV_HEADER: &str = "tenant,tenant_id,id,user_name,external_id,active,first_name,last_name,name,title,email,phone,location,\
+    cost_center,employment_type,department_name,team_name,manager_id,custom,complete,missing,created_at,updated_at,manager_resolved\r\n";
 
-fn csv_line(row: &EmployeeRow) -> String {
+/// A line of the CSV form.
+#[must_use]
+pub fn csv_line(row: &EmployeeRow) -> String {
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let fields = [
         row.tenant.clone(),
@@ -152,6 +126,7 @@ fn csv_line(row: &EmployeeRow) -> String {
         row.missing.join(" "),
         row.created_at.to_rfc3339(),
         row.updated_at.to_rfc3339(),
+        row.manager_resolved.to_string(),
     ];
     let mut line = fields.map(|field| csv_field(&field)).join(",");
     line.push_str("\r\n");
@@ -167,12 +142,14 @@ fn csv_field(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::directory::employee_search::COLUMNS;
 
     #[test]
     fn csv_fields_are_quoted_and_formulas_defused() {
         assert_eq!(csv_field("plain"), "plain");
         assert_eq!(csv_field("a \"b\", c"), "\"a \"\"b\"\", c\"");
         assert_eq!(csv_field("=HYPERLINK(\"x\")"), "\"'=HYPERLINK(\"\"x\"\")\"");
-        assert_eq!(CSV_HEADER.split(',').count(), 23);
+        let names: Vec<_> = COLUMNS.iter().map(|column| column.name).collect();
+        assert_eq!(CSV_HEADER.trim_end().split(',').collect::<Vec<_>>(), names);
     }
 }

@@ -41,6 +41,20 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 10] = [
+        Self::UserCreate,
+        Self::UserUpdate,
+        Self::UserDeprovision,
+        Self::UserMapping,
+        Self::UserDelete,
+        Self::UserLookup,
+        Self::GroupCreate,
+        Self::GroupUpdate,
+        Self::GroupDelete,
+        Self::GroupLookup,
+    ];
+
     /// The Directory Insights name.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -8,8 +8,10 @@
 
 mod bulk;
 mod callers;
+mod changes;
 mod conditions;
 mod connections;
+mod employee_search;
 mod employees;
 mod error;
 mod events;
@@ -19,9 +21,11 @@ mod keys;
 mod mappings;
 mod members;
 mod memberships;
+mod organization;
 mod passwords;
 mod recompute;
 mod resource;
+mod retention;
 mod search;
 mod tenants;
 mod tokens;
@@ -44,19 +48,22 @@ use crate::scim::cursor::SealingKey;
 pub use self::{
     bulk::Outcome,
     callers::Caller,
+    changes::{After, Change, Changes, History},
     connections::Connection,
-    employees::{EmployeeRow, Employees, Format},
+    employee_search::{COLUMNS, Column, ColumnKind, EmployeeSearch, SINCE, column_named},
+    employees::{CSV_HEADER, EmployeeRow, Employees, Format, csv_line},
     error::{Cause, Error, constraint},
     events::{Kind, Refusal},
     groups::{Members, MembersPage, MembersPlace},
     health::{Server, Stock},
     mappings::{MappingState, MappingVersion, Recorded, TenantMapping},
+    organization::{HeadCount, HeadCounts, Unit},
     recompute::{Applied, Progress, Reprojected},
     resource::{Origin, Stored},
     search::{Found, Page, Part, Place, Search},
     tenants::{FirstStart, Tenant, TenantSettings},
     tokens::{MAX_LIVE_TOKENS, Token, TokenRecord},
-    vocabulary::{Conformance, Profile, Provider, State, UnknownWord},
+    vocabulary::{Conformance, Profile, Provider, Scope, State, UnknownWord},
     walks::Walked,
 };
 

@@ -16,6 +16,7 @@ use sqlx::types::Json;
 use sqlx::{FromRow, PgConnection, PgPool};
 use uuid::Uuid;
 
+use super::employee_search::lookup_key;
 use super::events::Kind;
 use super::{Directory, Error, Tenant, TenantMapping, TenantSettings};
 use crate::scim::document::Document;
@@ -303,6 +304,8 @@ struct Computed {
     id: Uuid,
     #[serde(flatten)]
     employee: Employee,
+    email_key: Option<String>,
+    manager_key: Option<String>,
     changed: Vec<&'static str>,
 }
 
@@ -337,7 +340,12 @@ async fn batch(connection: &mut PgConnection, pass: &Pass, after: i64) -> Result
     for row in rows {
         let (id, employee) = (row.id, row.computed(&pass.mapping.mapping, &settings)?);
         let fields = row.stored().changed_fields(&employee);
-        if fields.is_empty() { unchanged.push(id) } else { changed.push(Computed { id, employee, changed: fields }) }
+        if fields.is_empty() {
+            unchanged.push(id);
+            continue;
+        }
+        let (email_key, manager_key) = (lookup_key(employee.email.as_deref()), lookup_key(employee.manager_id.as_deref()));
+        changed.push(Computed { id, employee, email_key, manager_key, changed: fields });
     }
     done.changed = changed.len() as u64;
     write(connection, pass, &changed, &unchanged).await?;
@@ -410,12 +418,12 @@ async fn write(connection: &mut PgConnection, pass: &Pass, changed: &[Computed],
         "with computed as (
              select * from jsonb_to_recordset($3) as c (id uuid, first_name text, last_name text, name text, title text, email text,
                  phone text, location text, cost_center text, employment_type text, department_name text, team_name text,
-                 manager_id text, custom jsonb, missing text[], changed jsonb)
+                 manager_id text, custom jsonb, missing text[], email_key text, manager_key text, changed jsonb)
          ), saved as (
              update users u set first_name = c.first_name, last_name = c.last_name, name = c.name, title = c.title, email = c.email,
                  phone = c.phone, location = c.location, cost_center = c.cost_center, employment_type = c.employment_type,
                  department_name = c.department_name, team_name = c.team_name, manager_id = c.manager_id, custom = c.custom,
-                 missing = c.missing, mapping_version = $2
+                 missing = c.missing, email_key = c.email_key, manager_key = c.manager_key, mapping_version = $2
              from computed c where u.tenant_id = $1 and u.id = c.id
              returning u.id, c.changed
          )

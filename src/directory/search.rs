@@ -152,11 +152,11 @@ fn found(search: &Search, row: &PgRow) -> Result<Option<Found>, sqlx::Error> {
 }
 
 /// A statement in the making. `sql` takes only text of this program.
-pub(super) struct Statement(QueryBuilder<Postgres>);
+pub(super) struct Statement(pub(super) QueryBuilder<Postgres>);
 
 impl Statement {
     /// `$1` is the tenant and `$2` the base in every statement.
-    fn new(tenant_id: Uuid, base: &str) -> Self {
+    pub(super) fn new(tenant_id: Uuid, base: &str) -> Self {
         let mut statement = Self(QueryBuilder::new("with request as (select "));
         statement.bind(tenant_id).sql("::uuid as tenant_id, ").bind(base.to_owned()).sql("::text as base) ");
         statement

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     Connection, Directory, Error, Profile, Provider, Token, connections, constraint, tokens,
-    vocabulary::{Conformance, UnknownWord},
+    vocabulary::{Conformance, Scope, UnknownWord},
 };
 use crate::scim::{ScimError, error::quote};
 
@@ -196,7 +196,7 @@ impl Directory {
             let Some(tenant) = first_tenant(&mut tx).await? else { return Ok(None) };
             let connection = connections::insert(&mut tx, tenant.id, "jumpcloud", Provider::JumpCloud, Conformance::Lenient).await?;
             let token = Token::generate()?;
-            tokens::insert(&mut tx, &connection, &token, Some("made at the first start"), None).await?;
+            tokens::insert(&mut tx, &connection, &token, Some("made at the first start"), None, &Scope::ALL).await?;
             tx.commit().await?;
             Ok(Some(FirstStart { tenant, connection, token }))
         })

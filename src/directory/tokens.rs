@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
-use super::{Connection, Directory, Error, tenants::check_name};
+use super::{Connection, Directory, Error, Scope, tenants::check_name};
 use crate::scim::ScimError;
 
 /// The most tokens of a connection that are neither expired nor revoked. A rotation needs two; more than ten are forgotten ones.
@@ -109,29 +109,49 @@ pub struct TokenRecord {
     pub revoked_at: Option<DateTime<Utc>>,
     /// When it was last used, to the minute.
     pub last_used_at: Option<DateTime<Utc>>,
+    /// What it may do, in words.
+    pub scopes: Vec<String>,
     /// Neither expired, by the database's clock, nor revoked.
     pub live: bool,
 }
 
 impl Directory {
-    /// Makes a token for a connection. The answer is the only place where it can be read.
+    /// Makes a token for a connection with every scope. The answer is the only place where it can be read.
     ///
     /// # Errors
-    /// A sentence when the connection is gone, has [`MAX_LIVE_TOKENS`] live ones, or the life asked for is none.
+    /// As [`Directory::create_scoped_token`].
     pub async fn create_token(&self, connection: &Connection, label: Option<&str>, expires_in: Option<Duration>) -> Result<Token, Error> {
+        self.create_scoped_token(connection, label, expires_in, &Scope::ALL).await
+    }
+
+    /// Makes a token for a connection that may do only this. The answer is the only place where it can be read.
+    ///
+    /// # Errors
+    /// A sentence when the connection is gone, has [`MAX_LIVE_TOKENS`] live ones, the life asked for is none or no scope is named.
+    pub async fn create_scoped_token(
+        &self,
+        connection: &Connection,
+        label: Option<&str>,
+        expires_in: Option<Duration>,
+        scopes: &[Scope],
+    ) -> Result<Token, Error> {
+        if scopes.is_empty() {
+            return Err(ScimError::invalid_value("a token has at least one scope").into());
+        }
         if let Some(label) = label {
             check_name("the token's label", label)?;
         }
         if expires_in.is_some_and(|life| life.is_zero() || life > MAX_LIFE) {
             return Err(ScimError::invalid_value("a token lives longer than nothing and at most 36500d").into());
         }
-        let (connection, label) = (Arc::new(connection.clone()), label.map(str::to_owned));
+        let wanted = Arc::new((connection.clone(), label.map(str::to_owned), scopes.to_vec()));
         self.unit(move |pool| {
-            let (connection, label) = (connection.clone(), label.clone());
+            let wanted = Arc::clone(&wanted);
             async move {
+                let (connection, label, scopes) = &*wanted;
                 let token = Token::generate()?;
                 let mut tx = pool.begin().await?;
-                insert(&mut tx, &connection, &token, label.as_deref(), expires_in).await?;
+                insert(&mut tx, connection, &token, label.as_deref(), expires_in, scopes).await?;
                 tx.commit().await?;
                 Ok(token)
             }
@@ -145,7 +165,7 @@ impl Directory {
     /// Only the database's.
     pub async fn tokens(&self, tenant_id: Uuid, connection_id: Option<Uuid>) -> Result<Vec<TokenRecord>, Error> {
         let rows = sqlx::query_as(
-            "select t.id, c.name as connection, t.label, t.created_at, t.expires_at, t.revoked_at, t.last_used_at,
+            "select t.id, c.name as connection, t.label, t.created_at, t.expires_at, t.revoked_at, t.last_used_at, t.scopes,
                  t.revoked_at is null and coalesce(t.expires_at > now(), true) as live
              from tokens t
              join connections c on c.tenant_id = t.tenant_id and c.id = t.connection_id
@@ -178,6 +198,7 @@ pub(super) async fn insert(
     token: &Token,
     label: Option<&str>,
     expires_in: Option<Duration>,
+    scopes: &[Scope],
 ) -> Result<(), Error> {
     let locked: Option<Uuid> = sqlx::query_scalar("select id from connections where tenant_id = $1 and id = $2 for no key update")
         .bind(connection.tenant_id)
@@ -188,8 +209,8 @@ pub(super) async fn insert(
         return Err(ScimError::not_found("Connection", &connection.name).into());
     }
     let made = sqlx::query(
-        "insert into tokens (id, tenant_id, connection_id, digest, label, expires_at)
-         select $1, $2, $3, $4, $5, now() + make_interval(secs => $6)
+        "insert into tokens (id, tenant_id, connection_id, digest, label, expires_at, scopes)
+         select $1, $2, $3, $4, $5, now() + make_interval(secs => $6), $8
          where (
              select count(*) from tokens
              where tenant_id = $2 and connection_id = $3 and revoked_at is null and coalesce(expires_at > now(), true)
@@ -202,6 +223,7 @@ pub(super) async fn insert(
     .bind(label)
     .bind(expires_in.map(|life| life.as_secs_f64()))
     .bind(MAX_LIVE_TOKENS)
+    .bind(scopes.iter().map(|scope| scope.word()).collect::<Vec<_>>())
     .execute(&mut *tx)
     .await?;
     if made.rows_affected() == 0 {

@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
+use super::employee_search::lookup_key;
 use super::events::{Kind, with_notes};
 use super::memberships::groups_of_user;
 use super::passwords::PasswordChange;
@@ -249,9 +250,9 @@ async fn insert(
          ), saved as (
              insert into users (tenant_id, id, document, folded, unmapped, user_name, user_name_key, display_name, external_id, active,
                  first_name, last_name, name, title, email, phone, location, cost_center, employment_type, department_name, team_name,
-                 manager_id, custom, missing, password_hash, mapping_version, created_at, updated_at)
+                 manager_id, custom, missing, password_hash, mapping_version, email_key, manager_key, created_at, updated_at)
              select $1, $2, $3::json, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $30,
-                 $31, date_trunc('milliseconds', now()), date_trunc('milliseconds', now())
+                 $31, $32, $33, date_trunc('milliseconds', now()), date_trunc('milliseconds', now())
              from mapped
              returning version, created_at, updated_at
          ), recorded as (
@@ -291,6 +292,8 @@ async fn insert(
     .bind(change)
     .bind(password.hash())
     .bind(origin.caller.mapping.version)
+    .bind(lookup_key(employee.email.as_deref()))
+    .bind(lookup_key(employee.manager_id.as_deref()))
     .fetch_optional(connection)
     .await
     .map_err(|error| refusal(error, &projection.user_name))?
@@ -378,8 +381,8 @@ async fn update(
              update users set document = $3::json, folded = $4, unmapped = $5, user_name = $6, user_name_key = $7, display_name = $8,
                  external_id = $9, active = $10, first_name = $11, last_name = $12, name = $13, title = $14, email = $15, phone = $16,
                  location = $17, cost_center = $18, employment_type = $19, department_name = $20, team_name = $21, manager_id = $22,
-                 custom = $23, missing = $24, password_hash = case when $31 then $32 else password_hash end,
-                 mapping_version = $33, version = version + $30,
+                 custom = $23, missing = $24, email_key = $34, manager_key = $35,
+                 password_hash = case when $31 then $32 else password_hash end, mapping_version = $33, version = version + $30,
                  updated_at = case when $30 = 0 then updated_at
                      else greatest(date_trunc('milliseconds', clock_timestamp()), updated_at + interval '1 millisecond') end
              from mapped where users.tenant_id = $1 and users.id = $2
@@ -423,6 +426,8 @@ async fn update(
     .bind(next.password.is_change())
     .bind(next.password.hash())
     .bind(origin.caller.mapping.version)
+    .bind(lookup_key(employee.email.as_deref()))
+    .bind(lookup_key(employee.manager_id.as_deref()))
     .fetch_optional(connection)
     .await
     .map_err(|error| refusal(error, &projection.user_name))?

@@ -1,4 +1,4 @@
-//! The words that rows and the command line share: providers, profiles, conformance, states. Each enum has one table of its
+//! The words that rows and the command line share: providers, profiles, conformance, states, scopes. Each enum has one table of its
 //! words, read in both directions.
 
 pub use crate::scim::reader::Conformance;
@@ -157,6 +157,37 @@ impl TryFrom<String> for State {
     }
 }
 
+/// What a token may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// Provisioning: everything under the bases of SCIM.
+    Scim,
+    /// Reading the workplace API.
+    WorkplaceRead,
+}
+
+impl Scope {
+    /// Both with their words.
+    pub const WORDS: &'static [(&'static str, Self)] = &[("scim", Self::Scim), ("workplace:read", Self::WorkplaceRead)];
+
+    /// Every scope: what a token has that was made without naming any.
+    pub const ALL: [Self; 2] = [Self::Scim, Self::WorkplaceRead];
+
+    /// The word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        word(Self::WORDS, self)
+    }
+}
+
+impl TryFrom<String> for Scope {
+    type Error = UnknownWord;
+
+    fn try_from(word: String) -> Result<Self, UnknownWord> {
+        value(Self::WORDS, "scope", &word)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,6 +200,9 @@ mod tests {
         }
         for (word, profile) in Profile::WORDS {
             assert_eq!((profile.word(), Profile::try_from((*word).to_owned())), (*word, Ok(*profile)));
+        }
+        for scope in Scope::ALL {
+            assert_eq!(Scope::try_from(scope.word().to_owned()), Ok(scope));
         }
         assert_eq!((Conformance::default().word(), State::Paused.word()), ("lenient", "paused"));
     }

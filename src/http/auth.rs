@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use super::error::{Failure, scim};
 use super::log::{Known, RequestId};
-use super::{App, BASES, routes};
-use crate::directory::{Caller, Kind, Origin, Refusal, Token};
+use super::{API_BASE, App, BASES, routes};
+use crate::directory::{Caller, Kind, Origin, Refusal, Scope, Token};
 use crate::scim::ScimError;
 use crate::scim::document::parse_id;
 use crate::scim::etag::{Condition, check_if_match};
@@ -93,6 +93,12 @@ pub(super) async fn authenticate(State(app): State<App>, mut request: Request, n
         Ok(None) => return unauthorized(),
         Err(failure) => return failure.into_response(),
     };
+    let scope = scope_of(request.uri().path());
+    if !caller.scopes.contains(&scope) {
+        let mut response = out_of_scope(scope);
+        response.extensions_mut().insert(Known(caller));
+        return response;
+    }
     let request_id = request.extensions().get::<RequestId>().map(|id| Arc::clone(&id.0)).unwrap_or_default();
     let origin = Origin { caller: Arc::clone(&caller), request_id, base };
     let kind = kind_of(request.method(), request.uri().path());
@@ -131,6 +137,32 @@ async fn caller(app: &App, headers: &HeaderMap) -> Result<Option<Caller>, Failur
 fn unauthorized() -> Response {
     let mut response = scim(ScimError::new(401, "a valid bearer token is required: Authorization: Bearer <token>"));
     response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"frontdesk\""));
+    response
+}
+
+/// What a token must be allowed for a path.
+fn scope_of(path: &str) -> Scope {
+    match path.strip_prefix(API_BASE) {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => Scope::WorkplaceRead,
+        _ => Scope::Scim,
+    }
+}
+
+/// RFC 6750 §3.1: "insufficient_scope: The request requires higher privileges than provided by the access token. The resource
+/// server SHOULD respond with the HTTP 403 (Forbidden) status code and MAY include the "scope" attribute".
+fn out_of_scope(needed: Scope) -> Response {
+    let detail = match needed {
+        Scope::Scim => "this token may not provision: it lacks the scope scim (frontdesk token create --scope scim)",
+        Scope::WorkplaceRead => {
+            "this token may not read the workplace API: it lacks the scope workplace:read (frontdesk token create --scope workplace:read)"
+        }
+    };
+    let mut response = scim(ScimError::new(403, detail));
+    let challenge = match needed {
+        Scope::Scim => "Bearer realm=\"frontdesk\", error=\"insufficient_scope\", scope=\"scim\"",
+        Scope::WorkplaceRead => "Bearer realm=\"frontdesk\", error=\"insufficient_scope\", scope=\"workplace:read\"",
+    };
+    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     response
 }
 

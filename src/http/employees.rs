@@ -1,23 +1,133 @@
-//! `GET /api/v1/employees`: the workplace product's view of the tenant that the token belongs to.
+//! `/api/v1/employees`: the workplace product's view of the tenant that the token belongs to, one by one, by search, and as
+//! streams of all of them.
 
-use axum::extract::State;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use futures_util::stream;
+use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::App;
-use super::auth::Call;
+use super::auth::{Call, id_of};
 use super::error::Failure;
-use crate::scim::ScimError;
+use super::parameters::Parameters;
+use crate::directory::{CSV_HEADER, EmployeeRow, EmployeeSearch, Employees, Error, csv_line};
 use crate::scim::error::quote;
+use crate::scim::{ScimError, ScimType};
 
-pub(super) async fn list(State(app): State<App>, call: Call) -> Result<Response, Failure> {
-    let after = match call.query.cursor.as_deref() {
-        None | Some("") => 0,
-        Some(cursor) => cursor.parse().map_err(|_| ScimError::invalid_value(format!("cursor is {}, which no page gave", quote(cursor))))?,
+/// What the id in a path names.
+const EMPLOYEE: &str = "Employee";
+
+pub(super) async fn list(State(app): State<App>, call: Call, mut parameters: Parameters) -> Result<Response, Failure> {
+    let limit = parameters.take_count(&call.reader.limits)?;
+    let cursor = parameters.take_cursor();
+    let mut search = EmployeeSearch::default();
+    if let Some(sort) = parameters.take("sort").filter(|sort| !sort.is_empty()) {
+        search.sort(&sort)?;
+    }
+    parameters.take_filters(&mut search)?;
+    parameters.finish()?;
+    Ok(page(app.directory().search_employees(call.tenant_id(), &search, cursor.as_deref(), limit).await?))
+}
+
+pub(super) async fn read(State(app): State<App>, call: Call, id: Path<String>, parameters: Parameters) -> Result<Response, Failure> {
+    parameters.finish()?;
+    let employee = employee(&app, &call, &id).await?;
+    Ok(json_answer(&json!(employee)))
+}
+
+pub(super) async fn reports(State(app): State<App>, call: Call, id: Path<String>, mut parameters: Parameters) -> Result<Response, Failure> {
+    let limit = parameters.take_count(&call.reader.limits)?;
+    let cursor = parameters.take_cursor();
+    parameters.finish()?;
+    let manager = employee(&app, &call, &id).await?;
+    let search = EmployeeSearch::reports_of(manager.id);
+    Ok(page(app.directory().search_employees(call.tenant_id(), &search, cursor.as_deref(), limit).await?))
+}
+
+/// The history of an employee is kept longer than the employee.
+pub(super) async fn history(State(app): State<App>, call: Call, id: Path<String>, mut parameters: Parameters) -> Result<Response, Failure> {
+    let limit = parameters.take_count(&call.reader.limits)?;
+    let before = match parameters.take_cursor() {
+        None => i64::MAX,
+        Some(cursor) => cursor
+            .parse()
+            .map_err(|_| ScimError::bad(ScimType::InvalidCursor, format!("cursor is {}, which no page gave", quote(&cursor))))?,
     };
-    let limit = call.query.page_size(&call.reader.limits);
-    let page = app.directory().employees(call.tenant_id(), after, limit).await?;
-    let body = json!({ "employees": page.employees, "total": page.total, "next": page.next.map(|seq| seq.to_string()) });
-    Ok(([(CONTENT_TYPE, "application/json")], body.to_string()).into_response())
+    parameters.finish()?;
+    let employee_id = id_of(EMPLOYEE, &id)?;
+    let mut history = app.directory().history(call.tenant_id(), employee_id, before, limit + 1).await?;
+    if history.is_empty() && before == i64::MAX {
+        employee(&app, &call, &id).await?;
+    }
+    let size = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = history.len() > size;
+    history.truncate(size);
+    let next = history.last().filter(|_| more).map(|last| last.change.id.to_string());
+    Ok(json_answer(&json!({ "history": history, "next": next })))
+}
+
+pub(super) async fn csv(State(app): State<App>, call: Call, parameters: Parameters) -> Result<Response, Failure> {
+    let form = Form { content_type: "text/csv; charset=utf-8", header: CSV_HEADER, line: |row| Ok(csv_line(row)) };
+    streamed(app, &call, parameters, form)
+}
+
+pub(super) async fn ndjson(State(app): State<App>, call: Call, parameters: Parameters) -> Result<Response, Failure> {
+    let line = |row: &EmployeeRow| {
+        let mut line = serde_json::to_string(row)?;
+        line.push('\n');
+        Ok(line)
+    };
+    streamed(app, &call, parameters, Form { content_type: "application/x-ndjson", header: "", line })
+}
+
+/// A form in which employees are streamed.
+#[derive(Clone, Copy)]
+struct Form {
+    content_type: &'static str,
+    header: &'static str,
+    line: fn(&EmployeeRow) -> Result<String, serde_json::Error>,
+}
+
+/// Streams all that the filters select, part by part. The next part is read when the client has taken the last one, so memory is
+/// constant, no database connection waits for a slow client, and the accept loop ends one that takes nothing at all. A fault in
+/// the middle breaks the connection off: what arrived is then visibly not the whole.
+fn streamed(app: App, call: &Call, mut parameters: Parameters, form: Form) -> Result<Response, Failure> {
+    let mut search = EmployeeSearch::default();
+    parameters.take_filters(&mut search)?;
+    parameters.finish()?;
+    let tenant_id = call.tenant_id();
+    // The place of the last employee sent; none when the header is still to be sent.
+    let parts = stream::try_unfold(None, move |sent: Option<i64>| {
+        let (app, search) = (app.clone(), search.clone());
+        async move {
+            let Some((last, rows)) = app.directory().employees_behind(tenant_id, &search, sent.unwrap_or(0)).await? else {
+                let header = sent.is_none().then(|| (Bytes::from_static(form.header.as_bytes()), Some(i64::MAX)));
+                return Ok::<_, Error>(header);
+            };
+            let mut part = if sent.is_none() { form.header.to_owned() } else { String::new() };
+            for row in &rows {
+                part.push_str(&(form.line)(row).map_err(|error| Error::Internal(error.into()))?);
+            }
+            Ok(Some((Bytes::from(part), Some(last))))
+        }
+    });
+    Ok(([(CONTENT_TYPE, form.content_type)], Body::from_stream(parts)).into_response())
+}
+
+async fn employee(app: &App, call: &Call, id: &Path<String>) -> Result<EmployeeRow, Failure> {
+    let uuid: Uuid = id_of(EMPLOYEE, id)?;
+    let found = app.directory().employee(call.tenant_id(), uuid).await?;
+    Ok(found.ok_or_else(|| ScimError::not_found(EMPLOYEE, id))?)
+}
+
+fn page(page: Employees) -> Response {
+    json_answer(&json!({ "employees": page.employees, "total": page.total, "next": page.next }))
+}
+
+/// JSON of the workplace API as an answer.
+pub(super) fn json_answer(body: &Value) -> Response {
+    ([(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
 }

@@ -8,6 +8,7 @@ mod answer;
 mod auth;
 mod body;
 mod bulk;
+mod changes;
 mod discovery;
 mod employees;
 mod error;
@@ -16,13 +17,15 @@ mod health;
 pub mod health_probe;
 mod log;
 mod metrics;
+pub mod openapi;
+mod organization;
+mod parameters;
 pub mod routes;
 mod search;
 pub mod serve;
 mod users;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -30,6 +33,7 @@ use axum::extract::Request;
 use axum::http::Uri;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
+use tokio::sync::watch;
 use tower::Layer as _;
 use tower::util::MapRequest;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -55,7 +59,8 @@ struct Shared {
     body_bytes: usize,
     cursor_timeout: Duration,
     http: Http,
-    leaving: AtomicBool,
+    leaving: watch::Sender<bool>,
+    waiters: changes::Waiters,
     metrics: metrics::Metrics,
 }
 
@@ -70,18 +75,19 @@ impl App {
             body_bytes: config.limits.body_bytes,
             cursor_timeout: config.limits.cursor_timeout,
             http: config.http.clone(),
-            leaving: AtomicBool::new(false),
+            leaving: watch::Sender::new(false),
+            waiters: changes::Waiters::default(),
             metrics: metrics::Metrics::default(),
         }))
     }
 
-    /// From now on `/readyz` says no, so that a balancer sends requests elsewhere.
+    /// From now on `/readyz` says no, so that a balancer sends requests elsewhere, and nobody waits for changes.
     pub fn leave(&self) {
-        self.0.leaving.store(true, Ordering::Relaxed);
+        self.0.leaving.send_replace(true);
     }
 
     fn is_leaving(&self) -> bool {
-        self.0.leaving.load(Ordering::Relaxed)
+        *self.0.leaving.borrow()
     }
 
     fn directory(&self) -> &Directory {
@@ -112,6 +118,7 @@ pub fn router(app: App) -> Router {
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::metrics))
+        .route(openapi::PATH, get(openapi::document))
         .fallback_service(MapRequest::new(inner, one_spelling))
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(from_fn_with_state(app.clone(), error::in_time))

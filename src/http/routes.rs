@@ -3,7 +3,7 @@
 
 use axum::routing::{MethodRouter, delete, get, post};
 
-use super::{App, BASES, bulk, discovery, employees, groups, search, users};
+use super::{App, BASES, bulk, changes, discovery, employees, groups, organization, search, users};
 
 /// A path and what answers it.
 pub struct Route {
@@ -52,7 +52,19 @@ pub const SCIM: &[Route] = &[
 ];
 
 /// The routes of the workplace product's API.
-pub const API: &[Route] = &[Route { path: "/employees", methods: &["GET"], public: false, handler: || get(employees::list) }];
+pub const API: &[Route] = &[
+    Route { path: "/employees", methods: &["GET"], public: false, handler: || get(employees::list) },
+    Route { path: "/employees.csv", methods: &["GET"], public: false, handler: || get(employees::csv) },
+    Route { path: "/employees.ndjson", methods: &["GET"], public: false, handler: || get(employees::ndjson) },
+    Route { path: "/employees/{id}", methods: &["GET"], public: false, handler: || get(employees::read) },
+    Route { path: "/employees/{id}/history", methods: &["GET"], public: false, handler: || get(employees::history) },
+    Route { path: "/employees/{id}/reports", methods: &["GET"], public: false, handler: || get(employees::reports) },
+    Route { path: "/departments", methods: &["GET"], public: false, handler: || get(organization::departments) },
+    Route { path: "/teams", methods: &["GET"], public: false, handler: || get(organization::teams) },
+    Route { path: "/locations", methods: &["GET"], public: false, handler: || get(organization::locations) },
+    Route { path: "/cost-centers", methods: &["GET"], public: false, handler: || get(organization::cost_centers) },
+    Route { path: "/changes", methods: &["GET"], public: false, handler: || get(changes::list) },
+];
 
 /// Whether a path, base included, is that of a public route.
 pub(super) fn is_public(path: &str) -> bool {

@@ -36,8 +36,7 @@ impl Query {
     /// 400 naming the parameter and its value. Unknown parameters are ignored (RFC 7644 §3.4.2).
     pub fn parse(raw: &str) -> Result<Self, ScimError> {
         let mut given = Vec::new();
-        for pair in raw.split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        for (name, value) in pairs(raw) {
             if let Some(parameter) = Parameter::of(&decode(name)?) {
                 given.push((parameter, Value::String(decode(value)?)));
             }
@@ -48,10 +47,7 @@ impl Query {
     /// Whether a query string has a filter, whatever else it has: discovery looks at nothing but this (RFC 7644 §4).
     #[must_use]
     pub fn names_a_filter(raw: &str) -> bool {
-        raw.split('&').any(|pair| {
-            let name = pair.split_once('=').map_or(pair, |(name, _)| name);
-            decode(name).is_ok_and(|name| Parameter::of(&name) == Some(Parameter::Filter))
-        })
+        pairs(raw).any(|(name, _)| decode(name).is_ok_and(|name| Parameter::of(&name) == Some(Parameter::Filter)))
     }
 
     /// Reads a SearchRequest (RFC 7644 §3.4.3). A strict connection must say that it is one; lenient clients leave that out.
@@ -237,8 +233,16 @@ fn names(parameter: Parameter, value: Value, slot: &mut Vec<String>) -> Result<(
     Ok(())
 }
 
+/// The parameters of a query string as they stand there, for [`decode`] to read.
+pub(crate) fn pairs(raw: &str) -> impl Iterator<Item = (&str, &str)> {
+    raw.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+}
+
 /// `application/x-www-form-urlencoded`: `%XX`, and `+` for a space.
-fn decode(text: &str) -> Result<String, ScimError> {
+///
+/// # Errors
+/// 400 when an escape is wrong or the text is not UTF-8.
+pub(crate) fn decode(text: &str) -> Result<String, ScimError> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {
