@@ -44,6 +44,8 @@ pub struct Config {
     pub database: Database,
     /// Connections and their times.
     pub http: Http,
+    /// What is kept of what happened.
+    pub events: Events,
     /// How much a client may send and get.
     pub limits: Limits,
 }
@@ -93,6 +95,13 @@ pub struct Http {
     pub drain: Duration,
     /// How long the server goes on accepting at a stop; may be zero.
     pub drain_delay: Duration,
+}
+
+/// The section `[events]`.
+#[derive(Debug, Clone)]
+pub struct Events {
+    /// How long events are kept; `None` for ever.
+    pub retention: Option<Duration>,
 }
 
 /// The section `[limits]`.
@@ -284,6 +293,7 @@ impl Settings {
             })?,
             database: self.database()?,
             http: self.http()?,
+            events: Events { retention: self.retention()? },
             limits: self.limits()?,
         };
         if config.limits.page_size_default > config.limits.page_size_max {
@@ -315,6 +325,11 @@ impl Settings {
             drain: self.duration("http.drain_ms", 1)?,
             drain_delay: self.duration("http.drain_delay_ms", 0)?,
         })
+    }
+
+    fn retention(&self) -> Result<Option<Duration>, ConfigError> {
+        let days: u64 = self.number("events.retention_days", 0..=36_500)?;
+        Ok((days > 0).then(|| Duration::from_secs(days * 24 * 3600)))
     }
 
     fn limits(&self) -> Result<Limits, ConfigError> {

@@ -11,7 +11,7 @@ use frontdesk::{
 };
 use tokio::io::{AsyncWriteExt as _, BufWriter};
 
-use super::{Command, ConnectionCommand, EmployeesCommand, Failure, Named, TenantCommand, TokenCommand, mapping, pool_settings, say};
+use super::{Command, ConnectionCommand, EmployeesCommand, EventsCommand, Failure, Named, TenantCommand, TokenCommand, mapping, pool_settings, say};
 
 /// Does one command.
 pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure> {
@@ -26,6 +26,16 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure
         }
         Command::Employees(EmployeesCommand::Export { tenant, format }) => {
             with_directory(config, async |directory| export(directory, &tenant, format).await).await
+        }
+        Command::Events(EventsCommand::Prune { older_than }) => {
+            let Some(older_than) = older_than.or(config.events.retention) else {
+                return say("Events are kept for ever (events.retention_days is 0); name a time with --older-than.");
+            };
+            with_directory(config, async |directory| {
+                let pruned = directory.prune_events(older_than).await?;
+                say(&format!("{pruned} events were deleted."))
+            })
+            .await
         }
         Command::Healthcheck => match health_probe::probe(reachable(config.listen)).await {
             Ok(true) => say("the server is alive"),

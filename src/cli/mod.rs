@@ -68,6 +68,9 @@ enum Command {
     /// What the workplace product reads
     #[command(subcommand)]
     Employees(EmployeesCommand),
+    /// What is kept of what happened
+    #[command(subcommand)]
+    Events(EventsCommand),
     /// Ask the server on this machine whether it is alive
     Healthcheck,
     /// Play an identity provider against any SCIM server and judge its answers; what it makes there it deletes again
@@ -198,6 +201,16 @@ enum EmployeesCommand {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum EventsCommand {
+    /// Delete old events, as the server does every hour
+    Prune {
+        /// What is older, such as 90d [default: the setting events.retention_days]
+        #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+        older_than: Option<Duration>,
+    },
+}
+
 /// Does what the arguments say.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     // It checks the settings itself, so that a wrong one is a line of its report.
@@ -321,6 +334,8 @@ mod tests {
             "doctor",
             "employees export --tenant acme --format csv",
             "employees export --tenant acme --format json",
+            "events prune",
+            "events prune --older-than 90d",
             "healthcheck",
             "simulate --provider entra-legacy --base-url https://scim.example.com/scim/v2 --token T --users 3 --groups 2",
         ] {

@@ -23,6 +23,9 @@ const DATABASE_PATIENCE: Duration = Duration::from_secs(30);
 /// The first and the longest pause between two attempts to reach the database.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(3));
 
+/// How often old events are deleted.
+const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+
 /// Serves until a signal.
 pub(super) async fn serve(config: Config) -> Result<(), Failure> {
     let signals = signals()?;
@@ -71,7 +74,10 @@ async fn serve_from(config: &Config, url: &str, listener: TcpListener, mut signa
         leaving.leave();
         tokio::time::sleep(config.http.drain_delay).await;
     };
-    http::serve::serve(listener, http::router(app), config.http.serve_limits(), shutdown).await?;
+    let pruning = tokio::spawn(prune_hourly(directory.clone(), config.events.retention));
+    let served = http::serve::serve(listener, http::router(app), config.http.serve_limits(), shutdown).await;
+    pruning.abort();
+    served?;
     directory.close().await;
     tracing::info!("stopped");
     Ok(())
@@ -112,6 +118,19 @@ async fn connect(config: &Config, url: &str) -> Result<Directory, Failure> {
             }
             outcome => return Ok(outcome?),
         }
+    }
+}
+
+/// Deletes old events for as long as the server runs. Several servers may do so at once: a tenant's row lets one in.
+async fn prune_hourly(directory: Directory, retention: Option<Duration>) {
+    let Some(retention) = retention else { return };
+    loop {
+        match directory.prune_events(retention).await {
+            Ok(0) => {}
+            Ok(pruned) => tracing::info!(pruned, "events older than the retention were deleted"),
+            Err(error) => tracing::warn!(error = causes(&error), "old events could not be deleted; the next hour tries again"),
+        }
+        tokio::time::sleep(PRUNE_EVERY).await;
     }
 }
 

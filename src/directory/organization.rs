@@ -83,8 +83,11 @@ impl Directory {
     pub async fn head_counts(&self, tenant_id: Uuid, unit: Unit, after: Option<&str>, limit: i64) -> Result<HeadCounts, Error> {
         let mut statement = Statement::new(tenant_id, "");
         statement.sql(", counts as (select ").sql(unit.column());
-        statement.sql(" collate \"C\" as name, count(*) filter (where r.active) as active, count(*) as total from users r");
-        statement.sql(" where r.tenant_id = $1 and ").sql(unit.column()).sql(" is not null group by 1");
+        statement.sql(
+            " collate \"C\" as name, count(*) filter (where r.active) as active, count(*) as total
+             from users r where r.tenant_id = $1 and ",
+        );
+        statement.sql(unit.column()).sql(" is not null group by 1");
         statement.sql(") select (select count(*) from counts) as names, c.* from counts c where ");
         statement.bind(after.map(str::to_owned)).sql("::text is null or c.name > ").bind(after.map(str::to_owned));
         statement.sql("::text order by c.name limit ").bind(limit.saturating_add(1));
