@@ -142,7 +142,7 @@ fn csv_field(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::directory::employee_search::COLUMNS;
+    use crate::directory::COLUMNS;
 
     #[test]
     fn csv_fields_are_quoted_and_formulas_defused() {

@@ -11,6 +11,7 @@ mod callers;
 mod changes;
 mod conditions;
 mod connections;
+mod employee_columns;
 mod employee_search;
 mod employees;
 mod error;
@@ -50,7 +51,8 @@ pub use self::{
     callers::Caller,
     changes::{After, Change, Changes, History},
     connections::Connection,
-    employee_search::{COLUMNS, Column, ColumnKind, EmployeeSearch, SINCE, column_named},
+    employee_columns::{COLUMNS, Column, ColumnKind, SINCE, column_named},
+    employee_search::EmployeeSearch,
     employees::{CSV_HEADER, EmployeeRow, Employees, Format, csv_line},
     error::{Cause, Error, constraint},
     events::{Kind, Refusal},

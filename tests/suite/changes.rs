@@ -154,7 +154,8 @@ impl Mirror {
     fn apply(&mut self, change: &Value) {
         let id = change["resource_id"].as_str().unwrap().to_owned();
         assert!(!self.gone.contains(&id), "a deleted resource changed: {change}");
-        let ids = |value: &Value| -> Vec<String> { value.as_array().into_iter().flatten().map(|id| id.as_str().unwrap().to_owned()).collect() };
+        let ids =
+            |value: &Value| -> Vec<String> { value.as_array().into_iter().flatten().map(|id| id.as_str().unwrap().to_owned()).collect() };
         match (change["resource"].as_str().unwrap(), change["kind"].as_str().unwrap()) {
             ("employee", "created") => assert_eq!(self.employees.insert(id, true), None, "{change}"),
             ("employee", "updated") => assert!(self.employees.contains_key(&id), "{change}"),
@@ -171,7 +172,9 @@ impl Mirror {
             ("group", "updated") => {
                 let members = self.groups.get_mut(&id).expect("a group changes after it was created");
                 members.extend(ids(&change["members"]["added"]));
-                ids(&change["members"]["removed"]).iter().for_each(|id| drop(members.remove(id)));
+                for id in ids(&change["members"]["removed"]) {
+                    members.remove(&id);
+                }
             }
             other => panic!("{other:?}"),
         }
@@ -263,10 +266,10 @@ async fn a_mirror_fed_by_the_changes_alone_ends_as_the_directory_does() {
     let events: i64 = sqlx::query_scalar(
         "select count(*) from events where tenant_id = $1 and outcome = 'success' and resource_type in ('User', 'Group')",
     )
-        .bind(app.tenant.id)
-        .fetch_one(&mut observer().await)
-        .await
-        .unwrap();
+    .bind(app.tenant.id)
+    .fetch_one(&mut observer().await)
+    .await
+    .unwrap();
     let last: i64 = mirrors[0].cursor[1..].parse().unwrap();
     assert_eq!(last, events, "every event has a place, and no place is empty");
 }

@@ -68,7 +68,8 @@ fn its_frame_is_that_of_openapi_3_1() {
 #[test]
 fn it_describes_every_route_and_nothing_else() {
     let document = openapi::describe(PUBLIC_URL);
-    let described: BTreeSet<_> = operations(&document).into_iter().map(|(path, method, _)| (path.to_owned(), method.to_uppercase())).collect();
+    let described: BTreeSet<_> =
+        operations(&document).into_iter().map(|(path, method, _)| (path.to_owned(), method.to_uppercase())).collect();
     let mut served = BTreeSet::new();
     for (base, table) in [(BASES[0], routes::SCIM), (API_BASE, routes::API)] {
         for route in table {

@@ -1,7 +1,7 @@
 //! What each operation does, takes and answers, in words: the part of the description that no other table has. A test holds it
 //! against the routes in both directions.
 
-use super::super::{API_BASE, BASES};
+use crate::http::API_BASE;
 
 /// A method of a path.
 pub(super) struct Operation {
@@ -154,10 +154,23 @@ pub(super) fn find(base: &str, path: &str, method: &str) -> Option<&'static Oper
     table.iter().find(|operation| operation.path == path && operation.method == method)
 }
 
-/// The paths and methods that are described, for the test that each is a route.
-pub(super) fn described() -> impl Iterator<Item = (String, &'static str)> {
-    let under = |base: &'static str, table: &'static [Operation]| {
-        table.iter().map(move |operation| (format!("{base}{}", operation.path), operation.method))
-    };
-    under(BASES[0], SCIM).chain(under(API_BASE, API))
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::http::routes::{self, Route};
+
+    fn served(table: &'static [Route]) -> BTreeSet<(&'static str, &'static str)> {
+        table.iter().flat_map(|route| route.methods.iter().map(|method| (route.path, *method))).collect()
+    }
+
+    #[test]
+    fn every_operation_in_words_is_a_route_and_every_route_has_its_words() {
+        for (words, table) in [(SCIM, routes::SCIM), (API, routes::API)] {
+            let described: BTreeSet<_> = words.iter().map(|operation| (operation.path, operation.method)).collect();
+            assert_eq!(described, served(table));
+            assert_eq!(described.len(), words.len(), "none twice");
+        }
+    }
 }
