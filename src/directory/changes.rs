@@ -238,12 +238,14 @@ impl Directory {
         Ok(rows.into_iter().filter_map(entry).collect())
     }
 
+    /// The order makes the planner take the index of unplaced events, also when its statistics are from before they were placed.
     async fn feed_state(&self, tenant_id: Uuid) -> Result<State, Error> {
         let state = sqlx::query_as(
-            "select coalesce(f.last_position, 0) as last_position, coalesce(f.pruned_to, 0) as pruned_to, exists (
-                 select from events e
+            "select coalesce(f.last_position, 0) as last_position, coalesce(f.pruned_to, 0) as pruned_to, (
+                 select e.id from events e
                  where e.tenant_id = $1 and e.position is null and e.outcome = 'success' and e.resource_type in ('User', 'Group')
-             ) as unplaced
+                 order by e.id limit 1
+             ) is not null as unplaced
              from (select 1) one left join feeds f on f.tenant_id = $1",
         )
         .bind(tenant_id)

@@ -335,12 +335,14 @@ fn write_filter(resolved: &Resolved, statement: &mut Statement) {
     };
 }
 
-/// `seq` breaks ties in the direction of the order, so the order is total and an index on both is read either way.
+/// `seq` breaks ties in the direction of the order, so the order is total and an index on both is read either way. Text that is
+/// absent comes last in both directions; times are never absent, and saying where nulls go would keep the index from being used.
 fn order_by(order: Option<Order>) -> &'static str {
-    match order {
+    match order.map(|order| (order.kind, order.descending)) {
         None => "seq",
-        Some(order) if order.descending => "sort_key desc nulls last, seq desc",
-        Some(_) => "sort_key nulls last, seq",
+        Some((_, false)) => "sort_key, seq",
+        Some((OrderKind::Text, true)) => "sort_key desc nulls last, seq desc",
+        Some((OrderKind::Time, true)) => "sort_key desc, seq desc",
     }
 }
 
