@@ -11,7 +11,9 @@ use frontdesk::{
 };
 use tokio::io::{AsyncWriteExt as _, BufWriter};
 
-use super::{Command, ConnectionCommand, EmployeesCommand, EventsCommand, Failure, Named, TenantCommand, TokenCommand, mapping, pool_settings, say};
+use super::{
+    Command, ConnectionCommand, EmployeesCommand, EventsCommand, Failure, Named, TenantCommand, TokenCommand, mapping, pool_settings, say,
+};
 
 /// Does one command.
 pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure> {

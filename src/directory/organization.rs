@@ -21,19 +21,15 @@ pub enum Unit {
 }
 
 impl Unit {
-    /// Each with its place in a path and the name of its list in JSON.
-    pub const WORDS: &'static [(&'static str, &'static str, Self)] = &[
-        ("/departments", "departments", Self::Department),
-        ("/teams", "teams", Self::Team),
-        ("/locations", "locations", Self::Location),
-        ("/cost-centers", "cost_centers", Self::CostCenter),
-    ];
-
     /// The name of its list in JSON.
     #[must_use]
     pub fn list(self) -> &'static str {
-        let word = Self::WORDS.iter().find(|(.., unit)| *unit == self);
-        word.map(|(_, list, _)| *list).expect("every unit is in the table")
+        match self {
+            Self::Department => "departments",
+            Self::Team => "teams",
+            Self::Location => "locations",
+            Self::CostCenter => "cost_centers",
+        }
     }
 
     fn column(self) -> &'static str {
