@@ -176,13 +176,14 @@ async fn write(pool: &PgPool, refusals: &[Refusal]) -> Result<(), sqlx::Error> {
     let requests: Vec<String> = refusals.iter().map(|refusal| refusal.origin.request_id.to_string()).collect();
     let resources: Vec<Option<Uuid>> = refusals.iter().map(|refusal| refusal.resource_id).collect();
     let changes: Vec<Value> = refusals.iter().map(change_of).collect();
-    // A tenant that was deleted in the meantime takes its record with it.
+    // A tenant that was deleted in the meantime takes its record with it. The order is said, because a join has none.
     sqlx::query(
         "insert into events (tenant_id, connection_id, token_id, request_id, kind, resource_type, resource_id, outcome, change)
          select r.tenant_id, r.connection_id, r.token_id, r.request_id, r.kind, r.resource_type, r.resource_id, 'failure', r.change
-         from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::uuid[], $8::jsonb[])
-             as r (tenant_id, connection_id, token_id, request_id, kind, resource_type, resource_id, change)
-         join tenants t on t.id = r.tenant_id",
+         from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::uuid[], $8::jsonb[]) with ordinality
+             as r (tenant_id, connection_id, token_id, request_id, kind, resource_type, resource_id, change, number)
+         join tenants t on t.id = r.tenant_id
+         order by r.number",
     )
     .bind(column(|refusal| refusal.origin.caller.tenant_id))
     .bind(column(|refusal| refusal.origin.caller.connection_id))

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use frontdesk::config::Config;
 use frontdesk::http::{self, API_BASE, App};
 use serde_json::{Value, json};
-use sqlx::Connection as _;
+use sqlx::{Connection as _, PgConnection};
 
 use crate::app::{Answer, TestApp, app};
 use crate::support::observer;
@@ -113,6 +113,17 @@ async fn any_cursor_resumes_exactly_behind_it() {
     assert_eq!(feed(&app, &format!("after={cursor}")).await.body, json!({ "changes": [], "next": cursor, "more": false }));
 }
 
+/// Writes the event of a change of a user, as a transaction of the directory does.
+async fn record(connection: &mut PgConnection, app: &TestApp, user: &str, kind: &str) {
+    sqlx::query("insert into events (tenant_id, kind, resource_type, resource_id, outcome) values ($1, $2, 'User', $3::uuid, 'success')")
+        .bind(app.tenant.id)
+        .bind(kind)
+        .bind(user)
+        .execute(connection)
+        .await
+        .unwrap();
+}
+
 #[tokio::test]
 async fn a_change_that_commits_late_is_not_skipped() {
     let app = app().await;
@@ -120,15 +131,7 @@ async fn a_change_that_commits_late_is_not_skipped() {
     let start = latest(&app).await;
     let mut late = observer().await;
     let mut transaction = late.begin().await.unwrap();
-    sqlx::query(
-        "insert into events (tenant_id, kind, resource_type, resource_id, outcome)
-         values ($1, 'user_update_provision', 'User', $2::uuid, 'success')",
-    )
-    .bind(app.tenant.id)
-    .bind(&user)
-    .execute(&mut *transaction)
-    .await
-    .unwrap();
+    record(&mut transaction, &app, &user, "user_update_provision").await;
     app.user("early").await;
     let first = feed(&app, &format!("after={start}")).await.expect(200);
     assert_eq!(first.list("changes").len(), 1);
@@ -137,6 +140,22 @@ async fn a_change_that_commits_late_is_not_skipped() {
     let second = feed(&app, &format!("after={}", first.body["next"].as_str().unwrap())).await.expect(200);
     assert_eq!(second.list("changes")[0]["resource_id"], *user);
     assert_eq!(second.list("changes").len(), 1);
+}
+
+/// A deletion locks the groups first, which gives its transaction a number, and then waits for whoever changes the user.
+#[tokio::test]
+async fn changes_of_one_resource_keep_their_order_whichever_transaction_began_first() {
+    let app = app().await;
+    let user = app.user("jsnow").await;
+    let start = latest(&app).await;
+    let mut session = observer().await;
+    let mut waiting = session.begin().await.unwrap();
+    sqlx::query("select pg_current_xact_id()").execute(&mut *waiting).await.unwrap();
+    record(&mut observer().await, &app, &user, "user_deprovision").await;
+    record(&mut waiting, &app, &user, "user_delete_provision").await;
+    waiting.commit().await.unwrap();
+    let kinds: Vec<_> = kinds(&app, &start).await.into_iter().map(|(kind, _)| kind).collect();
+    assert_eq!(kinds, ["employee deactivated", "employee deleted"]);
 }
 
 /// What a consumer knows, from the feed alone.
