@@ -10,6 +10,7 @@ pub mod error;
 pub mod etag;
 pub mod eval;
 pub mod filter;
+mod filter_parser;
 pub mod json;
 pub mod jsonpath;
 pub mod patch;
