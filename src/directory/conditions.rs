@@ -193,8 +193,10 @@ pub(super) fn write_searchable(user: bool, uses: &Uses, statement: &mut Statemen
                 " || coalesce((
                  select jsonb_build_object('members', jsonb_agg(jsonb_build_object('value', one.id, 'display', one.display, 'type', one.type)))
                  from (
-                     select n.id, coalesce(n.folded ->> 'displayname', n.user_name_key) as display, 'user' as type
-                     from members m join users n on n.tenant_id = $1 and n.id = m.user_id
+                     select m.user_id as id, 'user' as type,
+                         (select coalesce(n.folded ->> 'displayname', n.user_name_key)
+                          from users n where n.tenant_id = $1 and n.id = m.user_id) as display
+                     from members m
                      where m.tenant_id = $1 and m.group_id = r.id and (",
             )
             .bind(ids.clone())
@@ -203,8 +205,8 @@ pub(super) fn write_searchable(user: bool, uses: &Uses, statement: &mut Statemen
             .sql(
                 "::uuid[]))
                      union all
-                     select h.id, h.name_key, 'group'
-                     from subgroups s join groups h on h.tenant_id = $1 and h.id = s.child_id
+                     select s.child_id, 'group', (select h.name_key from groups h where h.tenant_id = $1 and h.id = s.child_id)
+                     from subgroups s
                      where s.tenant_id = $1 and s.group_id = r.id and (",
             )
             .bind(ids.clone())

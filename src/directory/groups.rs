@@ -142,9 +142,10 @@ impl Directory {
         let (query, after) = match place {
             MembersPlace::Users(after) => (
                 sqlx::query_as::<_, (Uuid, String)>(
-                    "select n.id, '{\"value\":\"' || n.id || '\",\"$ref\":\"' || $2 || '/Users/' || n.id
-                         || '\",\"display\":' || to_json(n.display_name) || ',\"type\":\"User\"}'
-                     from members m join users n on n.tenant_id = $1 and n.id = m.user_id
+                    "select m.user_id, '{\"value\":\"' || m.user_id || '\",\"$ref\":\"' || $2 || '/Users/' || m.user_id
+                         || '\",\"display\":' || to_json((select n.display_name from users n where n.tenant_id = $1 and n.id = m.user_id))
+                         || ',\"type\":\"User\"}'
+                     from members m
                      where m.tenant_id = $1 and m.group_id = $3 and m.user_id > $4
                      order by m.user_id limit $5",
                 ),
@@ -152,9 +153,10 @@ impl Directory {
             ),
             MembersPlace::Groups(after) => (
                 sqlx::query_as(
-                    "select h.id, '{\"value\":\"' || h.id || '\",\"$ref\":\"' || $2 || '/Groups/' || h.id
-                         || '\",\"display\":' || to_json(h.display_name) || ',\"type\":\"Group\"}'
-                     from subgroups s join groups h on h.tenant_id = $1 and h.id = s.child_id
+                    "select s.child_id, '{\"value\":\"' || s.child_id || '\",\"$ref\":\"' || $2 || '/Groups/' || s.child_id
+                         || '\",\"display\":' || to_json((select h.display_name from groups h where h.tenant_id = $1 and h.id = s.child_id))
+                         || ',\"type\":\"Group\"}'
+                     from subgroups s
                      where s.tenant_id = $1 and s.group_id = $3 and s.child_id > $4
                      order by s.child_id limit $5",
                 ),

@@ -153,10 +153,10 @@ async fn replace(connection: &mut PgConnection, tenant_id: Uuid, group_id: Uuid,
 /// The members that a value filter selects, for filters that say more than ids.
 async fn matching(connection: &mut PgConnection, tenant_id: Uuid, group_id: Uuid, filter: &Filter) -> Result<Vec<Uuid>, Error> {
     let members: Vec<(Uuid, String, bool)> = sqlx::query_as(
-        "select u.id, u.display_name, true from members m join users u on u.tenant_id = $1 and u.id = m.user_id
+        "select m.user_id, (select u.display_name from users u where u.tenant_id = $1 and u.id = m.user_id), true from members m
          where m.tenant_id = $1 and m.group_id = $2
          union all
-         select g.id, g.display_name, false from subgroups s join groups g on g.tenant_id = $1 and g.id = s.child_id
+         select s.child_id, (select g.display_name from groups g where g.tenant_id = $1 and g.id = s.child_id), false from subgroups s
          where s.tenant_id = $1 and s.group_id = $2",
     )
     .bind(tenant_id)

@@ -236,23 +236,24 @@ async fn only_the_answer_whether_the_server_lives_needs_no_token() {
     }
 }
 
-/// Waits until the application refuses its token and returns how long that took.
-async fn refused_after(app: &TestApp) -> Duration {
+/// Sends requests until one is refused for its token; none that is sent later than `limit` from now may be let in. How long a
+/// request takes does not count: the machine may be slow.
+async fn assert_refused_within(app: &TestApp, limit: Duration) {
     let since = Instant::now();
     loop {
+        let sent = since.elapsed();
         let answered = app.get("/Users").await;
         if answered.status.as_u16() == 401 {
-            assert_unauthorized(&answered);
-            return since.elapsed();
+            return assert_unauthorized(&answered);
         }
         answered.expect(200);
-        assert!(since.elapsed() < Duration::from_secs(5), "the token still works");
+        assert!(sent <= limit, "the token still works after {sent:?}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
-/// The second in which a token is remembered, and a little for the machine.
-const SOON: Duration = Duration::from_millis(1_400);
+/// How long a token is remembered.
+const REMEMBERED: Duration = Duration::from_secs(1);
 
 #[tokio::test]
 async fn a_token_revoked_elsewhere_stops_within_a_second_although_it_is_remembered() {
@@ -261,7 +262,7 @@ async fn a_token_revoked_elsewhere_stops_within_a_second_although_it_is_remember
     let elsewhere = support::directory().await;
     let id = elsewhere.tokens(app.tenant.id, None).await.unwrap()[0].id;
     assert!(elsewhere.revoke_token(id).await.unwrap());
-    assert!(refused_after(&app).await < SOON);
+    assert_refused_within(&app, REMEMBERED).await;
 }
 
 #[tokio::test]
@@ -270,7 +271,7 @@ async fn a_connection_paused_elsewhere_is_refused_within_a_second_and_let_in_aga
     app.get("/Users").await.expect(200);
     let elsewhere = support::directory().await;
     elsewhere.set_connection_state(app.tenant.id, "jumpcloud", State::Paused).await.unwrap();
-    assert!(refused_after(&app).await < SOON);
+    assert_refused_within(&app, REMEMBERED).await;
     elsewhere.set_connection_state(app.tenant.id, "jumpcloud", State::Active).await.unwrap();
     app.get("/Users").await.expect(200);
 }
@@ -281,7 +282,7 @@ async fn a_token_stops_when_it_expires() {
     let short = app.directory.create_token(&app.connection, None, Some(Duration::from_secs(1))).await.unwrap();
     let short = TestApp { token: short.reveal().into(), ..app.clone() };
     short.get("/Users").await.expect(200);
-    assert!(refused_after(&short).await < SOON + Duration::from_secs(1));
+    assert_refused_within(&short, REMEMBERED + Duration::from_secs(1)).await;
     app.get("/Users").await.expect(200);
 }
 
@@ -295,7 +296,7 @@ async fn a_token_is_rotated_without_a_refused_request() {
     old.get("/Users").await.expect(200);
     new.get("/Users").await.expect(200);
     old.directory.revoke_token(id).await.unwrap();
-    refused_after(&old).await;
+    assert_refused_within(&old, REMEMBERED).await;
     new.get("/Users").await.expect(200);
 }
 

@@ -1,6 +1,6 @@
 //! Bulk (RFC 7644 §3.7): references between operations in every direction, each operation atomic by itself, the limits.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use frontdesk::directory::{Conformance, Profile};
 use serde_json::{Value, json};
@@ -618,9 +618,7 @@ async fn bulk_requests_that_collide_with_others_lose_nothing() {
             }
         }
     };
-    let since = Instant::now();
     tokio::join!(many("forwards", false), many("backwards", true), singles);
-    assert!(since.elapsed() < Duration::from_secs(60));
     for id in &users {
         let version = app.get(&format!("/Users/{id}")).await.header("etag").to_owned();
         assert_eq!(version, format!("W/\"{}\"", 1 + 3 * rounds));

@@ -131,7 +131,7 @@ fn contains(value: &Value, wanted: &dyn Fn(&Value) -> bool) -> bool {
 /// N7, N10: what was read once is read again as itself.
 #[test]
 fn whatever_is_read_is_canonical() {
-    let outcome = runner(3_000).run(&body(), |body| {
+    let outcome = runner(1_000).run(&body(), |body| {
         for resource_type in RESOURCE_TYPES {
             check_canonical(resource_type, &body, Conformance::Lenient)?;
             check_canonical(resource_type, &body, Conformance::Strict)?;
@@ -146,7 +146,7 @@ fn whatever_is_read_is_canonical() {
 fn whatever_a_patch_leaves_is_canonical() {
     let operation = (select(&["add", "Replace", "remove"][..]), prop::option::of(path()), json_value())
         .prop_map(|(op, path, value)| json!({ "op": op, "path": path, "value": value }));
-    let outcome = runner(3_000).run(&(body(), prop::collection::vec(operation, 1..4)), |(body, operations)| {
+    let outcome = runner(1_000).run(&(body(), prop::collection::vec(operation, 1..4)), |(body, operations)| {
         for (resource_type, conformance) in [(&USER, Conformance::Lenient), (&USER, Conformance::Strict), (&GROUP, Conformance::Lenient)] {
             let Some(document) = read(resource_type, &body, conformance) else { continue };
             let mut reader = Reader::new(conformance, Limits::default());
@@ -214,7 +214,7 @@ async fn put_back(app: &TestApp, body: Value) -> Result<(), TestCaseError> {
 fn what_get_shows_can_be_put_back_without_a_change() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
     for app in [runtime.block_on(app()), runtime.block_on(strict_app())] {
-        let outcome = runner(60).run(&user(0), |body| runtime.block_on(put_back(&app, body)));
+        let outcome = runner(30).run(&user(0), |body| runtime.block_on(put_back(&app, body)));
         outcome.unwrap();
     }
 }

@@ -71,7 +71,7 @@ fn whatever_conflicts_is_found() {
     let app = runtime.block_on(app());
     for resource in [("/Users", "userName"), ("/Groups", "displayName")] {
         let cases = (name(), 0_usize..14, 0_usize..14);
-        let outcome = runner(120).run(&cases, |(name, first, second)| {
+        let outcome = runner(60).run(&cases, |(name, first, second)| {
             runtime.block_on(check(&app, resource, &respelled(&name, first), &respelled(&name, second)))
         });
         outcome.unwrap();

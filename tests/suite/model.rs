@@ -483,7 +483,7 @@ async fn live(steps: &[Step]) -> Outcome {
 #[test]
 fn every_life_goes_as_the_model_says() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
-    let outcome = runner(60).run(&prop::collection::vec(step(), 15), |steps| runtime.block_on(live(&steps)));
+    let outcome = runner(20).run(&prop::collection::vec(step(), 15), |steps| runtime.block_on(live(&steps)));
     if let Err(found) = outcome {
         panic!("{found}");
     }

