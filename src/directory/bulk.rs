@@ -223,8 +223,8 @@ async fn lock(connection: &mut PgConnection, work: &Work, units: &[Vec<usize>]) 
         return Ok(());
     }
     for statement in [
-        "select from groups where tenant_id = $1 and id = any ($2) order by id for update",
-        "select from users where tenant_id = $1 and id = any ($2) order by id for update",
+        "select from groups where tenant_id = $1 and id = any ($2) order by id for no key update",
+        "select from users where tenant_id = $1 and id = any ($2) order by id for no key update",
     ] {
         sqlx::query(statement).bind(work.origin.tenant_id()).bind(&ids).execute(&mut *connection).await?;
     }

@@ -301,11 +301,12 @@ async fn insert(
     Ok(Stored { id, version: saved.version, document, created_at: saved.created_at, updated_at: saved.updated_at, memberships: None })
 }
 
+/// Others may make the user a member meanwhile (`no key`): a change of a user and one of a group do not wait for each other.
 async fn lock(connection: &mut PgConnection, origin: &Origin, id: Uuid) -> Result<Locked, Error> {
     let locked = sqlx::query_as::<_, Locked>(concat!(
         "select u.version, u.document::text as document, u.unmapped, u.created_at, u.updated_at, ",
         groups_of_user!(),
-        " as memberships from users u where u.tenant_id = $1 and u.id = $3 for update of u"
+        " as memberships from users u where u.tenant_id = $1 and u.id = $3 for no key update of u"
     ))
     .bind(origin.tenant_id())
     .bind(&*origin.base)
@@ -441,7 +442,7 @@ pub(super) async fn delete(connection: &mut PgConnection, origin: &Origin, id: U
     sqlx::query(
         "select from groups g
          where g.tenant_id = $1 and g.id in (select m.group_id from members m where m.tenant_id = $1 and m.user_id = $2)
-         order by g.id for update",
+         order by g.id for no key update",
     )
     .bind(origin.tenant_id())
     .bind(id)
