@@ -214,19 +214,23 @@ async fn attempt(
     Ok(Some(done))
 }
 
-/// Locks what is to be changed and exists already: groups before users, in the order of their ids, as single requests do. So
+/// Locks what is to be changed and exists already, and the groups of users that are to be deleted: groups before users, in the order of their ids, as single requests do. So
 /// transactions that change the same resources wait for each other in turn, and not in a circle.
 async fn lock(connection: &mut PgConnection, work: &Work, units: &[Vec<usize>]) -> Result<(), Error> {
     let changes = units.iter().flatten().filter_map(|index| work.request.operations[*index].change.as_ref().ok());
+    let deletions = changes.clone().filter(|change| matches!(change.action, Action::Delete));
+    let deleted: Vec<Uuid> = deletions.map(|change| change.id).collect();
     let ids: Vec<Uuid> = changes.filter(|change| !matches!(change.action, Action::Create(_))).map(|change| change.id).collect();
     if ids.len() < 2 {
         return Ok(());
     }
     for statement in [
-        "select from groups where tenant_id = $1 and id = any ($2) order by id for update",
-        "select from users where tenant_id = $1 and id = any ($2) order by id for update",
+        "select from groups where tenant_id = $1 and id in (
+             select unnest($2::uuid[]) union select group_id from members where tenant_id = $1 and user_id = any ($3)
+         ) order by id for no key update",
+        "select from users where tenant_id = $1 and id = any ($2) and $3::uuid[] is not null order by id for no key update",
     ] {
-        sqlx::query(statement).bind(work.origin.tenant_id()).bind(&ids).execute(&mut *connection).await?;
+        sqlx::query(statement).bind(work.origin.tenant_id()).bind(&ids).bind(&deleted).execute(&mut *connection).await?;
     }
     Ok(())
 }

@@ -9,10 +9,10 @@ use crate::scim::document::parse_id;
 use crate::scim::filter::{Filter, Literal, Operator, Target};
 use crate::scim::schema::AttrPath;
 
-/// `and`, and the condition.
-pub(super) fn write_filter(user: bool, filter: &Filter, statement: &mut Statement) {
+/// `and`, and the condition. Gives whether it is a lookup, which few resources match.
+pub(super) fn write_filter(user: bool, filter: &Filter, statement: &mut Statement) -> bool {
     if write_lookup(user, filter, statement) {
-        return;
+        return true;
     }
     let uses = Uses::of(user, filter);
     for conjunct in filter.conjuncts() {
@@ -21,6 +21,7 @@ pub(super) fn write_filter(user: bool, filter: &Filter, statement: &mut Statemen
     statement.sql(" and ");
     write_searchable(user, &uses, statement);
     statement.sql(" @@ ").bind(filter.to_jsonpath()).sql("::jsonpath");
+    false
 }
 
 /// A lookup: one `eq` on a column with a B-tree. Every client sends these before anything else.

@@ -22,7 +22,8 @@ use crate::scim::etag::{Condition, check_if_match};
 use crate::scim::patch::{MembersChange, Patch};
 use crate::scim::reader::Reader;
 
-/// Members read in one statement while a large group is sent: about 1 MB.
+/// Members read in one statement while a large group is sent: about 1 MB. Such statements are planned anew each time
+/// (`persistent(false)`): a plan that was kept since the group was small takes seconds.
 const MEMBERS_PAGE: i64 = 5_000;
 
 /// A place in the list of a group's members: behind this user, or behind this group. The nil UUID is before all.
@@ -130,7 +131,8 @@ impl Directory {
                  from groups g where g.tenant_id = $1 and $2::text is not null and g.id = $3",
             ),
         };
-        Ok(query.bind(tenant_id).bind(base).bind(id).fetch_optional(&self.pool).await?)
+        let planned_anew = members != Members::Hidden;
+        Ok(query.bind(tenant_id).bind(base).bind(id).persistent(!planned_anew).fetch_optional(&self.pool).await?)
     }
 
     /// The members of a group behind a place, as JSON objects, in the order in which [`Directory::group`] lists them. A page is
@@ -163,7 +165,8 @@ impl Directory {
                 after,
             ),
         };
-        let rows = query.bind(tenant_id).bind(base).bind(group_id).bind(after).bind(MEMBERS_PAGE).fetch_all(&self.pool).await?;
+        let query = query.bind(tenant_id).bind(base).bind(group_id).bind(after).bind(MEMBERS_PAGE);
+        let rows = query.persistent(false).fetch_all(&self.pool).await?;
         let full = i64::try_from(rows.len()).unwrap_or(i64::MAX) >= MEMBERS_PAGE;
         let next = match (place, rows.last().filter(|_| full)) {
             (MembersPlace::Users(_), Some((id, _))) => Some(MembersPlace::Users(*id)),
@@ -363,10 +366,11 @@ async fn insert(
     Ok(saved.stored(id, document))
 }
 
+/// Others may make the group a member meanwhile (`no key`): two groups that are put into each other do not wait in a circle.
 async fn lock(connection: &mut PgConnection, origin: &Origin, id: Uuid) -> Result<Locked, Error> {
     let locked = sqlx::query_as::<_, Locked>(
         "select version, document::text as document, unmapped, created_at, updated_at, null as memberships
-         from groups where tenant_id = $1 and id = $2 for update",
+         from groups where tenant_id = $1 and id = $2 for no key update",
     )
     .bind(origin.tenant_id())
     .bind(id)
@@ -383,7 +387,7 @@ async fn members_json(connection: &mut PgConnection, origin: &Origin, id: Uuid, 
         }
         Members::All => sqlx::query_scalar(concat!("select ", members_of_group!(), " from groups g where g.tenant_id = $1 and g.id = $3")),
     };
-    let members = query.bind(origin.tenant_id()).bind(&*origin.base).bind(id).fetch_one(connection).await?;
+    let members = query.bind(origin.tenant_id()).bind(&*origin.base).bind(id).persistent(false).fetch_one(connection).await?;
     Ok(members)
 }
 
@@ -463,8 +467,13 @@ async fn update(
 }
 
 pub(super) async fn delete(connection: &mut PgConnection, origin: &Origin, id: Uuid, if_match: Option<&Condition>) -> Result<(), Error> {
-    let locked = lock(connection, origin, id).await?;
-    check_if_match(if_match, locked.version)?;
+    let version: Option<i64> = sqlx::query_scalar("select version from groups where tenant_id = $1 and id = $2 for update")
+        .bind(origin.tenant_id())
+        .bind(id)
+        .fetch_optional(&mut *connection)
+        .await?;
+    let version = version.ok_or_else(|| ScimError::not_found("Group", &id.to_string()))?;
+    check_if_match(if_match, version)?;
     sqlx::query(
         "with holding as (
              select group_id from subgroups where tenant_id = $1 and child_id = $2

@@ -110,6 +110,7 @@ async fn add(connection: &mut PgConnection, tenant_id: Uuid, group_id: Uuid, ids
     }
 }
 
+/// Planned anew each time (`persistent(false)`): a plan that is kept for any number of ids compares each member with each id.
 async fn remove(connection: &mut PgConnection, tenant_id: Uuid, group_id: Uuid, ids: &[Uuid]) -> Result<Difference, Error> {
     if ids.is_empty() {
         return Ok(Difference::default());
@@ -125,6 +126,7 @@ async fn remove(connection: &mut PgConnection, tenant_id: Uuid, group_id: Uuid, 
     .bind(tenant_id)
     .bind(group_id)
     .bind(ids)
+    .persistent(false)
     .fetch_all(connection)
     .await?;
     Ok(Difference { removed: removed.into_iter().collect(), ..Difference::default() })

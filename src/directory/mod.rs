@@ -88,6 +88,12 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 /// The age at which a connection is replaced, so that load balancers and changed roles get their turn.
 const MAX_LIFETIME: Duration = Duration::from_secs(30 * 60);
 
+/// How our statements are planned. A plan is kept for as long as its connection, and one that was made when the tables had a page
+/// each reads them from end to end where an index belongs: after a first synchronization that is a thousand times slower, until
+/// PostgreSQL happens to analyze. All our statements have an index on the tenant. And none of them runs so long that compiling
+/// it (`jit`) pays.
+const PLANNER: [(&str, &str); 2] = [("enable_seqscan", "off"), ("jit", "off")];
+
 /// How many connections there are and how long they wait.
 #[derive(Debug, Clone)]
 pub struct PoolSettings {
@@ -236,8 +242,9 @@ fn as_frontdesk(options: PgConnectOptions, settings: &PoolSettings) -> PgConnect
     }
 }
 
-/// The time limits travel in the start-up message, so they cost nothing and hold from the first statement. PgBouncer refuses
-/// that message's `options`: with all three limits at zero none is sent, and `alter role ... set statement_timeout` does it.
+/// The time limits and [`PLANNER`] travel in the start-up message, so they cost nothing and hold from the first statement.
+/// PgBouncer refuses that message's `options`: with all three limits at zero none is sent, and `alter role ... set
+/// statement_timeout` and the like do it.
 fn with_limits(options: PgConnectOptions, settings: &PoolSettings) -> PgConnectOptions {
     let limits = [
         ("statement_timeout", settings.statement_timeout),
@@ -245,7 +252,7 @@ fn with_limits(options: PgConnectOptions, settings: &PoolSettings) -> PgConnectO
         ("idle_in_transaction_session_timeout", settings.idle_in_transaction_timeout),
     ];
     let set: Vec<_> = limits.into_iter().filter(|(_, limit)| !limit.is_zero()).map(|(name, limit)| (name, limit.as_millis())).collect();
-    if set.is_empty() { options } else { options.options(set) }
+    if set.is_empty() { options } else { options.options(set).options(PLANNER) }
 }
 
 /// The net below `unit`: whether a connection that comes back to the pool is outside any transaction. `now()` is the start of
@@ -338,7 +345,10 @@ mod tests {
         let options = with_limits(url("postgres://localhost/x"), &settings(Duration::from_millis(1500)));
         assert_eq!(
             options.get_options(),
-            Some("-c statement_timeout=1500 -c lock_timeout=1500 -c idle_in_transaction_session_timeout=1500")
+            Some(
+                "-c statement_timeout=1500 -c lock_timeout=1500 -c idle_in_transaction_session_timeout=1500 \
+                 -c enable_seqscan=off -c jit=off"
+            )
         );
     }
 

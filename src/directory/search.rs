@@ -6,6 +6,8 @@
 //! costs the same at any depth. Else the hits are materialized before they are ordered: the planner's estimate for a jsonpath is
 //! poor, and the total needs them all anyway.
 
+use std::cmp::Ordering;
+
 use sqlx::postgres::PgRow;
 use sqlx::{Encode, Postgres, QueryBuilder, Row as _, Type};
 use uuid::Uuid;
@@ -97,8 +99,9 @@ impl Directory {
     pub async fn page(&self, tenant_id: Uuid, base: &str, search: &Search, place: &Place, limit: i64) -> Result<Page, Error> {
         let mut statement = Statement::new(tenant_id, base);
         // One more than wanted tells whether there is more.
-        write(search, place, limit.saturating_add(1), &mut statement);
-        let rows = statement.0.build().fetch_all(&self.pool).await?;
+        let few = write(search, place, limit.saturating_add(1), &mut statement);
+        // A plan that is kept would have been made for the few that there were: only lookups stay few.
+        let rows = statement.0.build().persistent(few).fetch_all(&self.pool).await?;
         let total = rows.first().map(|row| row.try_get::<Option<i64>, _>("total")).transpose()?.flatten();
         // A page without results is one row that holds the total alone.
         let mut found = rows.iter().filter_map(|row| found(search, row).transpose()).collect::<Result<Vec<_>, sqlx::Error>>()?;
@@ -179,6 +182,19 @@ impl Search {
         !self.sorted && self.parts.iter().all(|part| part.filter.is_none())
     }
 
+    /// The order of two places in the results, as [`write_order`] says it in SQL.
+    pub(super) fn order_of(&self, one: &Position, other: &Position) -> Ordering {
+        let number = |position: &Position| position.sort.as_ref().and_then(|sort| sort.parse::<f64>().ok());
+        let sorts = match (&one.sort, &other.sort) {
+            // Null counts as the largest value.
+            (None, _) | (_, None) => one.sort.is_none().cmp(&other.sort.is_none()),
+            _ if self.sorts_numbers() => number(one).partial_cmp(&number(other)).unwrap_or(Ordering::Equal),
+            (Some(one), Some(other)) => one.cmp(other),
+        };
+        let sorts = if self.descending { sorts.reverse() } else { sorts };
+        sorts.then((one.rank, one.seq).cmp(&(other.rank, other.seq)))
+    }
+
     /// Whether all values that are sorted by are numbers; text else.
     fn sorts_numbers(&self) -> bool {
         self.parts.iter().filter_map(|part| part.sort).all(|path| matches!(path.leaf().kind, Kind::Integer | Kind::Decimal))
@@ -191,15 +207,15 @@ impl Part {
     }
 }
 
-fn write(search: &Search, place: &Place, limit: i64, statement: &mut Statement) {
+/// Writes the statement of a page. Gives whether it consists of lookups.
+fn write(search: &Search, place: &Place, limit: i64, statement: &mut Statement) -> bool {
+    let mut few = true;
     statement.sql(", hits as materialized (");
     for (rank, part) in (0_i32..).zip(&search.parts) {
         statement.sql(if rank == 0 { "(select " } else { ") union all (select " }).bind(rank).sql("::int as rank, r.id, r.seq, ");
         write_sort_key(search, part, statement);
         statement.sql(if part.is_user() { " from users r where r.tenant_id = $1" } else { " from groups r where r.tenant_id = $1" });
-        if let Some(filter) = &part.filter {
-            write_filter(part.is_user(), filter, statement);
-        }
+        few &= part.filter.as_ref().is_some_and(|filter| write_filter(part.is_user(), filter, statement));
         if search.is_browsing() {
             write_index_seek(rank, place, limit, statement);
         }
@@ -223,6 +239,7 @@ fn write(search: &Search, place: &Place, limit: i64, statement: &mut Statement) 
     }
     statement.sql(") hits right join (select 1) one on true order by ");
     write_order(search, place.is_backward(), statement);
+    few
 }
 
 /// The resources of the page, of one type. Ends where the type's number is to be bound.

@@ -301,11 +301,12 @@ async fn insert(
     Ok(Stored { id, version: saved.version, document, created_at: saved.created_at, updated_at: saved.updated_at, memberships: None })
 }
 
+/// Others may make the user a member meanwhile (`no key`): a change of a user and one of a group do not wait for each other.
 async fn lock(connection: &mut PgConnection, origin: &Origin, id: Uuid) -> Result<Locked, Error> {
     let locked = sqlx::query_as::<_, Locked>(concat!(
         "select u.version, u.document::text as document, u.unmapped, u.created_at, u.updated_at, ",
         groups_of_user!(),
-        " as memberships from users u where u.tenant_id = $1 and u.id = $3 for update of u"
+        " as memberships from users u where u.tenant_id = $1 and u.id = $3 for no key update of u"
     ))
     .bind(origin.tenant_id())
     .bind(&*origin.base)
@@ -435,16 +436,17 @@ async fn update(
 }
 
 /// Groups are locked before the user, in the order of their ids, as a change of members locks them: so neither waits for the
-/// other in a circle.
+/// other in a circle. A group that the user came into meanwhile is seen by the last statement: with the user's lock nobody adds
+/// them any more.
 pub(super) async fn delete(connection: &mut PgConnection, origin: &Origin, id: Uuid, if_match: Option<&Condition>) -> Result<(), Error> {
-    let groups: Vec<Uuid> = sqlx::query_scalar(
-        "select g.id from groups g
+    sqlx::query(
+        "select from groups g
          where g.tenant_id = $1 and g.id in (select m.group_id from members m where m.tenant_id = $1 and m.user_id = $2)
-         order by g.id for update",
+         order by g.id for no key update",
     )
     .bind(origin.tenant_id())
     .bind(id)
-    .fetch_all(&mut *connection)
+    .execute(&mut *connection)
     .await?;
     let version: Option<i64> = sqlx::query_scalar("select version from users where tenant_id = $1 and id = $2 for update")
         .bind(origin.tenant_id())
@@ -457,16 +459,16 @@ pub(super) async fn delete(connection: &mut PgConnection, origin: &Origin, id: U
         "with touched as (
              update groups set version = version + 1,
                  updated_at = greatest(date_trunc('milliseconds', clock_timestamp()), updated_at + interval '1 millisecond')
-             where tenant_id = $1 and id = any ($3)
+             where tenant_id = $1 and id in (select group_id from members where tenant_id = $1 and user_id = $2)
+             returning id
          ), gone as (
              delete from users where tenant_id = $1 and id = $2 returning id
          )
          insert into events (tenant_id, connection_id, token_id, request_id, kind, resource_type, resource_id, outcome, change)
-         select $1, $4, $5, $6, $7, 'User', id, 'success', jsonb_build_object('groups', to_jsonb($3)) from gone",
+         select $1, $3, $4, $5, $6, 'User', id, 'success', jsonb_build_object('groups', array(select id from touched order by id)) from gone",
     )
     .bind(origin.tenant_id())
     .bind(id)
-    .bind(&groups)
     .bind(origin.caller.connection_id)
     .bind(origin.caller.token_id)
     .bind(&*origin.request_id)

@@ -6,8 +6,9 @@
 //! The memory is this process's own, bounded and short-lived: behind a balancer without affinity a walk falls back to counting.
 //! Clients that want a walk to hold everywhere use cursors (RFC 9865).
 
+use std::cmp::Ordering;
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -46,7 +47,8 @@ impl Directory {
         if limit == 0 {
             return Ok(Walked { found: Vec::new(), total: self.count(tenant_id, base, search).await? });
         }
-        let step = if first > 1 { self.walks.find(Key { scope, limit, first }, Instant::now()) } else { None };
+        let order = |one: &Position, other: &Position| search.order_of(one, other);
+        let step = if first > 1 { self.walks.find(Key { scope, limit, first }, Instant::now(), order) } else { None };
         let place = step.as_ref().map_or(Place::Offset(first - 1), |step| Place::After(step.position.clone()));
         let page = self.page(tenant_id, base, search, &place, limit).await?;
         let passed = (first - 1).saturating_add(i64::try_from(page.found.len()).unwrap_or(i64::MAX));
@@ -61,19 +63,19 @@ impl Directory {
         } else {
             passed
         };
-        self.remember(Key { scope, limit, first: passed.saturating_add(1) }, step, &page, total);
+        self.remember(Key { scope, limit, first: passed.saturating_add(1) }, step, &page, total, order);
         Ok(Walked { found: page.found, total })
     }
 
     /// Remembers where a page ended. A list that fits on its first page is none to walk through: lookups leave nothing behind.
-    fn remember(&self, next: Key, step: Option<Step>, page: &Page, total: i64) {
+    fn remember(&self, next: Key, step: Option<Step>, page: &Page, total: i64, order: impl Order) {
         let walk = step.map_or_else(|| Arc::new(Walk { total, over: AtomicBool::new(false) }), |step| step.walk);
         if !page.more {
-            walk.over.store(true, Ordering::Relaxed);
+            walk.over.store(true, Relaxed);
         }
         let started = page.more || next.first > next.limit.saturating_add(1);
         if let (true, Some(last)) = (started, page.found.last()) {
-            self.walks.remember(next, Step { position: last.position.clone(), walk, at: Instant::now() });
+            self.walks.remember(next, Step { position: last.position.clone(), walk, at: Instant::now() }, order);
         }
     }
 }
@@ -109,6 +111,11 @@ impl Step {
     }
 }
 
+/// The order of a query's results.
+trait Order: Fn(&Position, &Position) -> Ordering + Copy {}
+
+impl<F: Fn(&Position, &Position) -> Ordering + Copy> Order for F {}
+
 /// The positions of this process.
 #[derive(Debug, Default)]
 pub(super) struct Walks(Mutex<Steps>);
@@ -121,26 +128,34 @@ struct Steps {
 }
 
 impl Walks {
-    /// Of several walks that are here, the one that came first: it has passed the fewest, so nobody is left out.
-    fn find(&self, key: Key, now: Instant) -> Option<Step> {
+    /// Of several walks that are here, the one that has passed the fewest: which of them asks is not known, and nobody may be left
+    /// out. So one of two walks at a time may see somebody twice.
+    fn find(&self, key: Key, now: Instant, order: impl Order) -> Option<Step> {
         let steps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        steps.by_key.get(&key)?.iter().find(|step| step.is_fresh(now)).cloned()
+        let fresh = steps.by_key.get(&key)?.iter().filter(|step| step.is_fresh(now));
+        fresh.min_by(|one, other| order(&one.position, &other.position)).cloned()
     }
 
-    fn remember(&self, key: Key, step: Step) {
+    fn remember(&self, key: Key, step: Step, order: impl Order) {
         let mut steps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = step.at;
         let here = steps.by_key.entry(key).or_default();
-        // A page that is asked for again keeps the end that the client may have seen the first time.
-        if here.iter().any(|known| Arc::ptr_eq(&known.walk, &step.walk)) {
+        let is_behind = |known: &Step| order(&known.position, &step.position).is_gt();
+        // A page that is asked for again: the client may have seen either answer, and goes on where the earlier end is.
+        if let Some(known) = here.iter_mut().find(|known| Arc::ptr_eq(&known.walk, &step.walk)) {
+            if is_behind(known) {
+                known.position = step.position;
+            }
             return;
         }
         let before = here.len();
-        here.retain(|known| known.is_fresh(now) && !known.walk.over.load(Ordering::Relaxed));
+        here.retain(|known| known.is_fresh(now) && !known.walk.over.load(Relaxed));
         let dropped = before - here.len();
         let added = here.len() < WALKS_PER_PLACE;
         if added {
             here.push(step);
+        } else if let Some(known) = here.iter_mut().find(|known| is_behind(known)) {
+            *known = step;
         }
         steps.forget_order_of(key, dropped);
         if added {
@@ -191,38 +206,48 @@ mod tests {
         Step { position: Position { rank: 0, sort: None, seq }, walk: Arc::clone(walk), at }
     }
 
+    fn by_seq(one: &Position, other: &Position) -> Ordering {
+        one.seq.cmp(&other.seq)
+    }
+
     fn seq(walks: &Walks, first: i64, now: Instant) -> Option<i64> {
-        walks.find(key(first), now).map(|step| step.position.seq)
+        walks.find(key(first), now, by_seq).map(|step| step.position.seq)
     }
 
     #[test]
     fn of_two_walks_at_one_place_nobody_is_left_out() {
         let (walks, now) = (Walks::default(), Instant::now());
         let (first, second) = (walk(), walk());
-        walks.remember(key(101), step(&first, 100, now));
-        walks.remember(key(101), step(&second, 110, now));
-        walks.remember(key(101), step(&first, 120, now));
+        walks.remember(key(101), step(&first, 100, now), by_seq);
+        walks.remember(key(101), step(&second, 110, now), by_seq);
+        walks.remember(key(101), step(&first, 120, now), by_seq);
         assert_eq!(seq(&walks, 101, now), Some(100));
         assert_eq!(seq(&walks, 201, now), None);
+        for end in [130, 140, 90, 80] {
+            walks.remember(key(101), step(&walk(), end, now), by_seq);
+            assert_eq!(seq(&walks, 101, now), Some(end.min(if end > 100 { 100 } else { end })));
+        }
+        walks.remember(key(101), step(&second, 70, now), by_seq);
+        assert_eq!(seq(&walks, 101, now), Some(70), "the page was asked for again, and ended earlier");
     }
 
     #[test]
     fn a_finished_walk_gives_way_to_the_next_one() {
         let (walks, now) = (Walks::default(), Instant::now());
         let (first, second) = (walk(), walk());
-        walks.remember(key(101), step(&first, 100, now));
-        first.over.store(true, Ordering::Relaxed);
+        walks.remember(key(101), step(&first, 100, now), by_seq);
+        first.over.store(true, Relaxed);
         assert_eq!(seq(&walks, 101, now), Some(100), "its last page may be asked for again");
-        walks.remember(key(101), step(&second, 110, now));
+        walks.remember(key(101), step(&second, 110, now), by_seq);
         assert_eq!(seq(&walks, 101, now), Some(110));
     }
 
     #[test]
     fn positions_are_forgotten_in_time() {
         let (walks, now) = (Walks::default(), Instant::now());
-        walks.remember(key(101), step(&walk(), 100, now));
+        walks.remember(key(101), step(&walk(), 100, now), by_seq);
         assert_eq!(seq(&walks, 101, now + WALK_PATIENCE), None);
-        walks.remember(key(101), step(&walk(), 110, now + WALK_PATIENCE));
+        walks.remember(key(101), step(&walk(), 110, now + WALK_PATIENCE), by_seq);
         assert_eq!(seq(&walks, 101, now + WALK_PATIENCE), Some(110));
     }
 
@@ -231,10 +256,10 @@ mod tests {
         let (walks, now) = (Walks::default(), Instant::now());
         let many = i64::try_from(POSITIONS_MAX).unwrap() + 10;
         for first in 1..=many {
-            walks.remember(key(first), step(&walk(), first, now));
+            walks.remember(key(first), step(&walk(), first, now), by_seq);
         }
         for _ in 0..10 {
-            walks.remember(key(many), step(&walk(), many, now));
+            walks.remember(key(many), step(&walk(), many, now), by_seq);
         }
         let steps = walks.0.lock().unwrap();
         assert_eq!(steps.order.len(), POSITIONS_MAX);

@@ -1,16 +1,23 @@
 //! Groups that are larger than a page of members: read, replaced and changed as a whole without being held as a whole.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use frontdesk::directory::{Conformance, PoolSettings, Profile};
 use serde_json::{Value, json};
+use sqlx::PgConnection;
 
-use crate::app::{TestApp, app};
-use crate::support;
+use crate::app::{TestApp, app, app_on};
+use crate::support::{self, OwnDatabase};
 
 const MEMBERS: i32 = 12_345;
 
 /// Users made in one statement: what matters here is how many there are.
 pub async fn many_users(app: &TestApp, count: i32) -> Vec<String> {
+    insert_users(&mut support::observer().await, app, count).await
+}
+
+async fn insert_users(observer: &mut PgConnection, app: &TestApp, count: i32) -> Vec<String> {
     sqlx::query_scalar(
         "insert into users (tenant_id, id, document, folded, user_name, user_name_key, display_name, active, created_at, updated_at)
          select $1, gen_random_uuid(), json_build_object('schemas', json_build_array('urn:ietf:params:scim:schemas:core:2.0:User'),
@@ -20,7 +27,7 @@ pub async fn many_users(app: &TestApp, count: i32) -> Vec<String> {
     )
     .bind(app.tenant.id)
     .bind(count)
-    .fetch_all(&mut support::observer().await)
+    .fetch_all(observer)
     .await
     .unwrap()
 }
@@ -68,4 +75,38 @@ async fn replacing_many_members_writes_only_the_difference() {
     let version = app.get(&path).await.expect(200).header("etag").to_owned();
     app.patch(&path, replace(&users[10..])).await.expect(204);
     assert_eq!(app.get(&path).await.expect(200).header("etag"), version, "the same members are no change");
+}
+
+/// A plan is kept with its connection, so the one connection of this test keeps what it planned for two users and three members.
+#[tokio::test]
+async fn what_was_planned_for_a_few_serves_when_they_have_become_many() {
+    let database = OwnDatabase::create().await;
+    let settings = PoolSettings { pool_size: 1, statement_timeout: Duration::from_millis(2_500), ..support::settings() };
+    let directory = database.directory_with(&settings).await;
+    directory.migrate().await.unwrap();
+    let app = app_on(directory.clone(), Profile::SpaceIq, Conformance::Lenient, &[]).await;
+    let (ann, ben) = (app.user("ann").await, app.user("ben").await);
+    let group = app.group("all", &[&ann]).await;
+    let mut observer = database.session().await;
+    sqlx::raw_sql("analyze users; analyze groups; analyze members; analyze subgroups").execute(&mut observer).await.unwrap();
+    let path = format!("/Groups/{group}");
+    let of = |operation: &str, ids: &[String]| {
+        let values: Vec<Value> = ids.iter().map(|id| json!({ "value": id })).collect();
+        json!({ "Operations": [{ "op": operation, "path": "members", "value": values }] })
+    };
+    for _ in 0..7 {
+        app.get("/Users?count=1000").await.expect(200);
+        app.get(&path).await.expect(200);
+        app.patch(&path, of("add", std::slice::from_ref(&ben))).await.expect(204);
+        app.patch(&path, of("remove", std::slice::from_ref(&ben))).await.expect(204);
+    }
+    let users = insert_users(&mut observer, &app, 40_000).await;
+    app.patch(&path, of("add", &users[..20_000])).await.expect(204);
+    app.patch(&path, of("add", &users[20_000..])).await.expect(204);
+    assert_eq!(app.get("/Users?count=1000").await.expect(200).ids().len(), 1_000);
+    assert_eq!(app.get(&path).await.expect(200).list("members").len(), 40_001);
+    app.patch(&path, of("remove", &users[..20_000])).await.expect(204);
+    assert_eq!(app.get(&path).await.expect(200).list("members").len(), 20_001);
+    directory.close().await;
+    database.drop().await;
 }

@@ -263,3 +263,32 @@ async fn deleting_groups_while_they_are_nested_is_no_fault() {
         assert!(members.iter().all(|id| groups.iter().skip(1).step_by(2).any(|left| left == id)), "a deleted group is a member");
     }
 }
+
+/// The deletion has looked for the user's groups and waits for the user when another transaction makes them a member.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_that_a_user_came_into_while_being_deleted_has_another_version() {
+    let app = app().await;
+    let user = app.user("ann").await;
+    let group = app.group("crew", &[]).await;
+    let before = app.get(&format!("/Groups/{group}")).await.expect(200).header("etag").to_owned();
+    let mut other = observer().await;
+    sqlx::raw_sql("begin").execute(&mut other).await.unwrap();
+    sqlx::query("insert into members (tenant_id, group_id, user_id) values ($1, $2::text::uuid, $3::text::uuid)")
+        .bind(app.tenant.id)
+        .bind(&group)
+        .bind(&user)
+        .execute(&mut other)
+        .await
+        .unwrap();
+    let deletion = tokio::spawn(send(&app, "DELETE", format!("/Users/{user}"), None));
+    let waits = "select exists (select from pg_stat_activity where pg_backend_pid() = any (pg_blocking_pids(pid)))";
+    while !sqlx::query_scalar::<_, bool>(waits).fetch_one(&mut other).await.unwrap() {
+        tokio::task::yield_now().await;
+    }
+    sqlx::raw_sql("commit").execute(&mut other).await.unwrap();
+    deletion.await.unwrap().expect(204);
+    let after = app.get(&format!("/Groups/{group}")).await.expect(200);
+    assert_ne!(after.header("etag"), before, "the group lost a member");
+    let (_, _, change) = app.events(&user).await.pop().unwrap();
+    assert_eq!(change["groups"], json!([group]));
+}

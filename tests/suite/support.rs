@@ -99,7 +99,16 @@ impl OwnDatabase {
     }
 
     pub(crate) async fn directory(&self) -> Directory {
-        Directory::connect(self.options.clone(), &settings()).await.expect("the database was just created")
+        self.directory_with(&settings()).await
+    }
+
+    pub(crate) async fn directory_with(&self, settings: &PoolSettings) -> Directory {
+        Directory::connect(self.options.clone(), settings).await.expect("the database was just created")
+    }
+
+    /// A session beside Frontdesk's.
+    pub(crate) async fn session(&self) -> PgConnection {
+        PgConnection::connect_with(&self.options).await.expect("the database was just created")
     }
 
     pub(crate) async fn drop(self) {

@@ -110,6 +110,36 @@ async fn filtered_and_sorted_walks_lose_nobody_either() {
     }
 }
 
+/// A walk that was broken off, and one that begins again after somebody came in front of where the first one stopped.
+#[tokio::test]
+async fn a_walk_that_begins_again_loses_nobody_who_came_meanwhile() {
+    let app = app().await;
+    for query in ["&sortBy=userName", "&sortBy=userName&sortOrder=descending", "&filter=title pr"] {
+        remove(&app, &all_ids(&app).await).await;
+        for name in ["m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "m9"] {
+            app.user(name).await;
+        }
+        let ids = all_ids(&app).await;
+        let title = json!({ "Operations": [{ "op": "add", "path": "title", "value": "porter" }] });
+        for id in &ids[3..] {
+            app.patch(&format!("/Users/{id}"), title.clone()).await.expect(200);
+        }
+        for _ in 0..5 {
+            app.get(&format!("/Users?startIndex=1&count=3{query}")).await.expect(200);
+        }
+        for name in ["a1", "a2", "z1", "z2"] {
+            app.user(name).await;
+        }
+        for id in &ids[..2] {
+            app.patch(&format!("/Users/{id}"), title.clone()).await.expect(200);
+        }
+        let seen = walk(&app, query, 3, async |_| {}).await;
+        let expected = app.get(&format!("/Users?count=100{query}")).await.expect(200).ids();
+        let lost: Vec<_> = expected.iter().filter(|id| !seen.contains_key(*id)).collect();
+        assert!(lost.is_empty(), "{query}: {} of {} were not returned", lost.len(), expected.len());
+    }
+}
+
 #[tokio::test]
 async fn the_total_lets_a_client_stop_and_go_on() {
     let app = app().await;
