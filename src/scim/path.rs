@@ -43,7 +43,7 @@ impl Path {
     pub fn parse(resource_type: &'static ResourceType, text: &str, reader: &mut Reader) -> Result<Self, ScimError> {
         let text = text.trim();
         let (name, bracket) = match text.find('[') {
-            Some(at) => (&text[..at], Some(&text[at + 1..])),
+            Some(at) => (text[..at].trim_end(), Some(&text[at + 1..])),
             None => (text, None),
         };
         check_name(name, text)?;
