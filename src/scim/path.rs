@@ -48,6 +48,9 @@ impl Path {
         };
         check_name(name, text)?;
         let path = match (resource_type.resolve(name), bracket) {
+            _ if resource_type.has_dot_behind_urn(name) && !quirks::entra_writes_a_dot_behind_a_urn(name, reader) => {
+                return Ok(Self::Unknown);
+            }
             (Name::Attribute(path), _) if is_short(&path, name) && !quirks::entra_names_extensions_without_their_urn(name, reader) => {
                 return Ok(Self::Unknown);
             }

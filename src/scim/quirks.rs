@@ -181,6 +181,16 @@ pub fn entra_names_extensions_without_their_urn(at: &str, reader: &mut Reader) -
     accepted
 }
 
+/// Entra ID's older connector and Microsoft's collection write a dot between an extension's URN and its attribute, where RFC 7644
+/// §3.10 has a colon: `urn:ietf:params:scim:schemas:extension:enterprise:2.0:User.manager`.
+pub fn entra_writes_a_dot_behind_a_urn(at: &str, reader: &mut Reader) -> bool {
+    let accepted = reader.is_lenient();
+    if accepted {
+        reader.note("entra_writes_a_dot_behind_a_urn", at);
+    }
+    accepted
+}
+
 /// Entra ID looks up with a sub-attribute behind a value path, which RFC 7644's grammar does not have:
 /// `emails[type eq "work"].value eq "jon@example.com"`.
 pub fn entra_compares_behind_a_value_path(at: &str, reader: &mut Reader) -> bool {
@@ -370,6 +380,18 @@ mod tests {
                 None,
             ),
             ("entra_names_extensions_without_their_urn", UserFilter(r#"manager eq "26118915""#), json!(null), Some(InvalidFilter)),
+            (
+                "entra_writes_a_dot_behind_a_urn",
+                UserPatch(patch(json!({ "op": "Add", "path": format!("{enterprise}.manager"), "value": { "value": "26118915" } }))),
+                json!({ enterprise: { "manager": { "value": "26118915" } } }),
+                Some(InvalidPath),
+            ),
+            (
+                "entra_writes_a_dot_behind_a_urn",
+                UserFilter("urn:ietf:params:scim:schemas:extension:enterprise:2.0:User.department eq \"Tours\""),
+                json!(null),
+                Some(InvalidFilter),
+            ),
             (
                 "entra_compares_behind_a_value_path",
                 UserFilter(r#"emails[type eq "work"].value eq "jon@example.com""#),
