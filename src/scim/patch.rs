@@ -217,7 +217,8 @@ impl Patch {
     fn read_set(&mut self, verb: Verb, place: Place, value: Value, reader: &mut Reader) -> Result<(), ScimError> {
         if place.path.attribute.name == "schemas" {
             // The server lists the schemas that a resource uses (RFC 7643 §3); what a client says of them changes nothing.
-            reader.note("okta_repeats_read_only_attributes", "schemas");
+            // So a strict connection takes it, too, but has nothing to note.
+            quirks::okta_repeats_read_only_attributes("schemas", reader);
             return Ok(());
         }
         if is_read_only(&place) {

@@ -436,6 +436,12 @@ mod tests {
                 Some(Mutability),
             ),
             (
+                "okta_repeats_read_only_attributes",
+                UserPatch(patch(json!({ "op": "add", "path": "schemas", "value": [enterprise] }))),
+                json!({ "schemas": [catalog::USER_URN] }),
+                None,
+            ),
+            (
                 "templates_mark_two_values_primary",
                 user(json!({ "emails": [{ "value": "a", "primary": true }, { "value": "b", "primary": true }] })),
                 json!({ "emails": [{ "value": "a", "primary": true }, { "value": "b", "primary": false }] }),
