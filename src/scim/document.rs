@@ -69,7 +69,11 @@ impl Document {
         for (schema, value) in extensions {
             let prefix = format!("{}:", schema.id);
             let Value::Object(mut object) = value else {
-                if value.is_null() {
+                let is_nothing = match &value {
+                    Value::String(text) => quirks::entra_clears_with_an_empty_string(text, schema.id, reader),
+                    other => is_unassigned(other),
+                };
+                if is_nothing {
                     continue;
                 }
                 return Err(ScimError::invalid_value(format!("{} is {}; an object is expected", schema.id, quote_json(&value))));
@@ -251,19 +255,24 @@ pub(crate) fn check_unmapped(unmapped: &Map<String, Value>) -> Result<(), ScimEr
     Ok(())
 }
 
+fn no_uris(value: &Value) -> ScimError {
+    ScimError::invalid_value(format!("schemas is {}; an array of schema URIs is expected", quote_json(value)))
+}
+
 /// RFC 7643 §3: `schemas` names the type's own URIs, at least one, none twice.
 fn check_schemas(resource_type: &ResourceType, value: Option<Value>, reader: &mut Reader) -> Result<(), ScimError> {
     let listed = match value {
         Some(Value::Array(listed)) => listed,
         None | Some(Value::Null) if quirks::onelogin_lists_unknown_schemas("schemas", reader) => return Ok(()),
         None | Some(Value::Null) => return Err(ScimError::invalid_syntax("schemas is missing")),
-        Some(Value::String(one)) if reader.is_lenient() => vec![Value::String(one)],
-        Some(other) => {
-            return Err(ScimError::invalid_value(format!("schemas is {}; an array of schema URIs is expected", quote_json(&other))));
-        }
+        Some(one @ Value::String(_)) => quirks::onelogin_sends_one_value_for_a_list(one, "schemas", reader).map_err(|one| no_uris(&one))?,
+        Some(other) => return Err(no_uris(&other)),
     };
     let mut seen = Vec::new();
     for uri in &listed {
+        if uri.is_null() && quirks::onelogin_lists_unknown_schemas("schemas", reader) {
+            continue;
+        }
         let Some(uri) = uri.as_str() else {
             return Err(ScimError::invalid_value(format!("schemas holds {}; schema URIs are expected", quote_json(uri))));
         };
@@ -293,7 +302,7 @@ fn read_password(resource_type: &ResourceType, body: &mut Map<String, Value>, re
         Value::Null => Ok(None),
         // RFC 7643 §2.5: an empty array is no value, too.
         Value::Array(values) if values.is_empty() => Ok(None),
-        Value::String(text) if text.is_empty() && reader.is_lenient() => Ok(None),
+        Value::String(text) if quirks::entra_clears_with_an_empty_string(&text, attribute.name, reader) => Ok(None),
         Value::String(text) if text.chars().count() > TEXT_MAX_CHARS => {
             Err(ScimError::invalid_value(format!("password is longer than {TEXT_MAX_CHARS} characters")))
         }

@@ -241,6 +241,9 @@ impl<'a, 'r> Parser<'a, 'r> {
             known => known,
         };
         match resolved {
+            _ if self.resource_type.has_dot_behind_urn(name) && !quirks::entra_writes_a_dot_behind_a_urn(name, self.reader) => {
+                Err(self.fault(start, &format!("a colon stands behind the URN in {}", quote(name))))
+            }
             Name::Attribute(path) if is_short(&path, name) && !quirks::entra_names_extensions_without_their_urn(name, self.reader) => {
                 Err(self.fault(start, &format!("{} is {}; its URN must stand in front", quote(name), path)))
             }

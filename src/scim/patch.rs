@@ -217,7 +217,8 @@ impl Patch {
     fn read_set(&mut self, verb: Verb, place: Place, value: Value, reader: &mut Reader) -> Result<(), ScimError> {
         if place.path.attribute.name == "schemas" {
             // The server lists the schemas that a resource uses (RFC 7643 §3); what a client says of them changes nothing.
-            reader.note("okta_repeats_read_only_attributes", "schemas");
+            // So a strict connection takes it, too, but has nothing to note.
+            quirks::okta_repeats_read_only_attributes("schemas", reader);
             return Ok(());
         }
         if is_read_only(&place) {
@@ -227,7 +228,7 @@ impl Patch {
             return self.read_members_set(verb, &place, value, reader);
         }
         if place.path.attribute.returned == Returned::Never {
-            return self.read_password(value);
+            return self.read_password(value, reader);
         }
         let change = read_change(&place, value, reader)?;
         if place.path.attribute.required && place.sub.is_none() && change == Change::Whole(None) {
@@ -278,10 +279,11 @@ impl Patch {
         Ok(())
     }
 
-    fn read_password(&mut self, value: Value) -> Result<(), ScimError> {
+    fn read_password(&mut self, value: Value, reader: &mut Reader) -> Result<(), ScimError> {
         self.password = match value {
             Value::Null => Some(None),
             Value::Array(values) if values.is_empty() => Some(None),
+            Value::String(text) if quirks::entra_clears_with_an_empty_string(&text, "password", reader) => Some(None),
             Value::String(text) if text.chars().count() <= crate::scim::text::TEXT_MAX_CHARS => Some(Some(Secret::new(text))),
             // The value is not quoted: it may be a secret.
             _ => return Err(ScimError::invalid_value("password is not a string, or is too long")),

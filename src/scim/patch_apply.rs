@@ -12,7 +12,7 @@ use crate::scim::path::Place;
 use crate::scim::quirks;
 use crate::scim::reader::Reader;
 use crate::scim::schema::{Attribute, Kind, ResourceType};
-use crate::scim::value::{keep_one_of_each, read_parts};
+use crate::scim::value::{keep_one_of_each, read_parts, says_something};
 
 /// A document after a PATCH.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,6 +55,7 @@ impl Patch {
                 Operation::SetAside { name, value } => set_aside(resource_type, &mut aside, name, value),
             }
         }
+        drop_labels(resource_type, &mut map);
         check_unmapped(&aside)?;
         quirks::jumpcloud_leaves_out_active(resource_type, &mut map, reader);
         if self.touches_display_name() {
@@ -158,6 +159,16 @@ fn is_same_value(attribute: &'static Attribute, old: &Value, new: &Value) -> boo
     old == new || (part(new, "value").is_some() && part(old, "value") == part(new, "value") && part(old, "type") == part(new, "type"))
 }
 
+/// Whether a value that is listed to be removed means this one: by its (type, value) pair, or by its value when it says no type.
+fn is_meant(attribute: &'static Attribute, old: &Value, listed: &Value) -> bool {
+    let without_type = |value: &Value| {
+        let mut value = value.clone();
+        value.as_object_mut().map(|object| object.shift_remove("type"));
+        value
+    };
+    is_same_value(attribute, old, listed) || (listed.get("type").is_none() && is_same_value(attribute, &without_type(old), listed))
+}
+
 /// §3.5.2: "setting one primary true clears the others": all but the one at `keep`.
 fn keep_primary(values: &mut [Value], keep: Option<usize>) {
     let Some(keep) = keep else { return };
@@ -202,7 +213,7 @@ fn set_selected(
     let mut values = taken_array(holder, attribute);
     let mut selected: Vec<usize> = (0..values.len()).filter(|index| filter.matches_element(&values[*index])).collect();
     let unassigns = whole(change).is_none() && matches!(change, Change::Whole(_));
-    if selected.is_empty() && unassigns && reader.is_lenient() {
+    if selected.is_empty() && unassigns && quirks::removing_what_is_not_there_succeeds(&place.text, reader) {
         put_back_array(holder, attribute, values);
         return Ok(());
     }
@@ -294,7 +305,7 @@ fn remove(map: &mut Map<String, Value>, place: &Place, listed: Option<&[Value]>,
         }
         (None, None, Some(listed)) => {
             let mut values = taken_array(holder, attribute);
-            values.retain(|value| !listed.iter().any(|gone| is_same_value(attribute, value, gone)));
+            values.retain(|value| !listed.iter().any(|gone| is_meant(attribute, value, gone)));
             put_back_array(holder, attribute, values);
         }
         (None, None, None) => {
@@ -368,12 +379,17 @@ fn taken_array(holder: &mut Map<String, Value>, attribute: &Attribute) -> Vec<Va
     }
 }
 
-fn put_back_array(holder: &mut Map<String, Value>, attribute: &Attribute, mut values: Vec<Value>) {
-    if attribute.kind == Kind::Complex {
-        // What has lost its value is no value any more: an address without its parts, an e-mail without its address.
-        values
-            .retain(|value| value.as_object().is_some_and(|object| object.keys().any(|name| !matches!(name.as_str(), "type" | "primary"))));
+/// What has lost its value, or never got one, is no value: an address without its parts, an e-mail without its address. Only
+/// after the last operation: `roles[primary eq true].type` may be set before `.value`.
+fn drop_labels(resource_type: &ResourceType, map: &mut Map<String, Value>) {
+    for attribute in resource_type.schema.attributes.iter().filter(|attribute| attribute.multi_valued && attribute.kind == Kind::Complex) {
+        let mut values = taken_array(map, attribute);
+        values.retain(says_something);
+        put_back_array(map, attribute, values);
     }
+}
+
+fn put_back_array(holder: &mut Map<String, Value>, attribute: &Attribute, mut values: Vec<Value>) {
     keep_one_of_each(&mut values);
     if values.is_empty() {
         holder.shift_remove(attribute.name);

@@ -43,11 +43,14 @@ impl Path {
     pub fn parse(resource_type: &'static ResourceType, text: &str, reader: &mut Reader) -> Result<Self, ScimError> {
         let text = text.trim();
         let (name, bracket) = match text.find('[') {
-            Some(at) => (&text[..at], Some(&text[at + 1..])),
+            Some(at) => (text[..at].trim_end(), Some(&text[at + 1..])),
             None => (text, None),
         };
         check_name(name, text)?;
         let path = match (resource_type.resolve(name), bracket) {
+            _ if resource_type.has_dot_behind_urn(name) && !quirks::entra_writes_a_dot_behind_a_urn(name, reader) => {
+                return Ok(Self::Unknown);
+            }
             (Name::Attribute(path), _) if is_short(&path, name) && !quirks::entra_names_extensions_without_their_urn(name, reader) => {
                 return Ok(Self::Unknown);
             }

@@ -5,6 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::scim::catalog;
+use crate::scim::json::take;
 use crate::scim::reader::Reader;
 use crate::scim::schema::{Attribute, Kind, ResourceType};
 use crate::scim::text;
@@ -23,6 +24,11 @@ pub fn entra_quotes_booleans_in_filters(text: &str, at: &str, reader: &mut Reade
     let boolean = boolean_text(text).filter(|_| reader.is_lenient())?;
     reader.note("entra_quotes_booleans_in_filters", at);
     Some(boolean)
+}
+
+/// The value of a key in any letter case (RFC 7643 §2.1).
+fn member<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    object.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
 }
 
 fn boolean_text(text: &str) -> Option<bool> {
@@ -53,7 +59,7 @@ pub fn entra_wraps_a_singular_value_in_an_array(attribute: &Attribute, value: &V
         return None;
     }
     let unwrapped = match only {
-        Value::Object(object) if attribute.kind != Kind::Complex => object.get("value")?.clone(),
+        Value::Object(object) if attribute.kind != Kind::Complex => member(object, "value")?.clone(),
         Value::Array(_) => return None,
         other => other.clone(),
     };
@@ -110,13 +116,16 @@ pub fn entra_sends_a_role_as_json_text(attribute: &Attribute, object: &mut Map<S
         Ok(Value::Object(inner)) if text.starts_with('{') => Some(inner),
         _ => None,
     };
-    let Some(inner) = object.get("value").and_then(Value::as_str).and_then(json_text) else { return };
+    let Some(inner) = member(object, "value").and_then(Value::as_str).and_then(json_text) else { return };
     // JSON text inside JSON text is nobody's role: it stays as it is, so that it reads the same the next time.
     let is_plain = |value: &&Value| value.as_str().is_some_and(|text| json_text(text).is_none());
-    let Some(value) = inner.get("value").or_else(|| inner.get("id")).filter(is_plain).cloned() else { return };
-    if let Some(display) = inner.get("displayName").filter(|value| value.is_string()) {
-        object.entry("display").or_insert_with(|| display.clone());
+    let Some(value) = member(&inner, "value").or_else(|| member(&inner, "id")).filter(is_plain).cloned() else { return };
+    if let Some(display) = member(&inner, "displayName").filter(|value| value.is_string())
+        && member(object, "display").is_none()
+    {
+        object.insert("display".into(), display.clone());
     }
+    take(object, "value");
     object.insert("value".into(), value);
     reader.note("entra_sends_a_role_as_json_text", at);
 }
@@ -168,6 +177,16 @@ pub fn entra_names_extensions_without_their_urn(at: &str, reader: &mut Reader) -
     let accepted = reader.is_lenient();
     if accepted {
         reader.note("entra_names_extensions_without_their_urn", at);
+    }
+    accepted
+}
+
+/// Entra ID's older connector and Microsoft's collection write a dot between an extension's URN and its attribute, where RFC 7644
+/// §3.10 has a colon: `urn:ietf:params:scim:schemas:extension:enterprise:2.0:User.manager`.
+pub fn entra_writes_a_dot_behind_a_urn(at: &str, reader: &mut Reader) -> bool {
+    let accepted = reader.is_lenient();
+    if accepted {
+        reader.note("entra_writes_a_dot_behind_a_urn", at);
     }
     accepted
 }
@@ -362,6 +381,18 @@ mod tests {
             ),
             ("entra_names_extensions_without_their_urn", UserFilter(r#"manager eq "26118915""#), json!(null), Some(InvalidFilter)),
             (
+                "entra_writes_a_dot_behind_a_urn",
+                UserPatch(patch(json!({ "op": "Add", "path": format!("{enterprise}.manager"), "value": { "value": "26118915" } }))),
+                json!({ enterprise: { "manager": { "value": "26118915" } } }),
+                Some(InvalidPath),
+            ),
+            (
+                "entra_writes_a_dot_behind_a_urn",
+                UserFilter("urn:ietf:params:scim:schemas:extension:enterprise:2.0:User.department eq \"Tours\""),
+                json!(null),
+                Some(InvalidFilter),
+            ),
+            (
                 "entra_compares_behind_a_value_path",
                 UserFilter(r#"emails[type eq "work"].value eq "jon@example.com""#),
                 json!(null),
@@ -403,6 +434,12 @@ mod tests {
                 GroupPatch(patch(json!({ "op": "replace", "value": { "id": id, "displayName": "Sales" } }))),
                 json!(null),
                 Some(Mutability),
+            ),
+            (
+                "okta_repeats_read_only_attributes",
+                UserPatch(patch(json!({ "op": "add", "path": "schemas", "value": [enterprise] }))),
+                json!({ "schemas": [catalog::USER_URN] }),
+                None,
             ),
             (
                 "templates_mark_two_values_primary",

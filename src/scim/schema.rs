@@ -281,6 +281,14 @@ impl ResourceType {
             .unwrap_or(Name::Unknown(name))
     }
 
+    /// Whether a dot stands between a schema URN of this type and the attribute behind it.
+    #[must_use]
+    pub fn has_dot_behind_urn(&self, name: &str) -> bool {
+        let dotted =
+            |urn: &str| name.get(..urn.len()).is_some_and(|head| head.eq_ignore_ascii_case(urn)) && name[urn.len()..].starts_with('.');
+        dotted(self.schema.id) || self.extensions.iter().any(|schema| dotted(schema.id))
+    }
+
     /// The core or common attribute of this name, in any letter case.
     #[must_use]
     pub fn core_attribute(&self, name: &str) -> Option<&'static Attribute> {

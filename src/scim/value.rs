@@ -89,9 +89,12 @@ fn read_text(attribute: &'static Attribute, value: Value, at: &str) -> Result<Va
 fn read_complex(attribute: &'static Attribute, value: Value, at: &str, reader: &mut Reader) -> Result<Option<Value>, ScimError> {
     let parts = read_parts(attribute, value, at, reader)?;
     let read: Map<String, Value> = parts.into_iter().filter_map(|(sub, value)| Some((sub.name.to_owned(), value?))).collect();
-    // `{"type":"work","primary":true}` labels a value that is not there; Entra's `{"value": ""}` for the manager means "none".
-    let says_something = read.keys().any(|name| !matches!(name.as_str(), "type" | "primary"));
-    Ok(says_something.then_some(Value::Object(read)))
+    Ok(Some(Value::Object(read)).filter(says_something))
+}
+
+/// `{"type":"work","primary":true}` labels a value that is not there; Entra's `{"value": ""}` for the manager means "none".
+pub(crate) fn says_something(value: &Value) -> bool {
+    value.as_object().is_some_and(|object| object.keys().any(|name| !matches!(name.as_str(), "type" | "primary")))
 }
 
 /// The sub-attributes that an object names, in the schema's order; `None` for those that it unassigns. PATCH merges these.

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::app::{TestApp, app};
 use crate::cases::percent;
 
+const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 
 async fn found(app: &TestApp, filter: &str) -> usize {
@@ -121,6 +122,41 @@ async fn empty_values_are_unassigned_or_missed() {
         app.post("/Groups", json!({ "displayName": name })).await.refused(400, "invalidValue");
     }
     app.post("/Users", json!({})).await.refused(400, "invalidValue");
+}
+
+/// N10: an extension without attributes is unassigned, however that is written, by POST and PUT as by PATCH.
+#[tokio::test]
+async fn an_extension_is_unassigned_in_every_way() {
+    let app = app().await;
+    for nothing in [json!(null), json!([]), json!(""), json!({})] {
+        let full = json!({ "userName": "jsnow", ENTERPRISE: { "department": "Watch" } });
+        let empty = json!({ "schemas": [USER, ENTERPRISE, null], "userName": "jsnow", ENTERPRISE: nothing });
+        let user = app.post("/Users", empty.clone()).await.expect(201);
+        assert!(user.body.get(ENTERPRISE).is_none() && user.body["schemas"] == json!([USER]), "{}", user.text);
+        let path = format!("/Users/{}", user.id());
+        app.put(&path, full).await.expect(200);
+        let put = app.put(&path, empty).await.expect(200);
+        assert!(put.body.get(ENTERPRISE).is_none(), "{}", put.text);
+        assert_eq!(app.employee(&user.id()).await["department_name"], Value::Null);
+        app.delete(&path).await.expect(204);
+    }
+    for wrong in [json!("x"), json!(true), json!([{}])] {
+        app.post("/Users", json!({ "userName": "jsnow", ENTERPRISE: wrong })).await.refused(400, "invalidValue");
+    }
+}
+
+/// Names in any letter case also where a value is taken out of a wrapping.
+#[tokio::test]
+async fn wrapped_values_are_read_in_any_letter_case() {
+    let app = app().await;
+    let user = app.user("jsnow").await;
+    let operations = json!([
+        { "op": "Add", "path": "nickName", "value": [{ "$ref": null, "Value": "Lord" }] },
+        { "op": "Add", "path": "roles", "value": [{ "Value": "{\"Id\":\"18d1\",\"Value\":\"Admin\",\"DisplayName\":\"Administrator\"}" }] },
+    ]);
+    let patched = app.patch(&format!("/Users/{user}"), json!({ "Operations": operations })).await.expect(200);
+    assert_eq!(patched.body["nickName"], "Lord");
+    assert_eq!(patched.body["roles"], json!([{ "value": "Admin", "display": "Administrator" }]));
 }
 
 /// Unknown schemas and attributes are set aside: not refused, not shown.

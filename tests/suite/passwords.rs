@@ -63,8 +63,12 @@ async fn a_kept_password_is_a_hash_and_changes_by_put_and_patch() {
     let body = json!({ "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "jsnow", "title": "Lord" });
     app.put(&path, body).await.expect(200);
     assert_eq!(hash_of(&app, &id).await, Some(second));
-    app.patch(&path, json!({ "Operations": [{ "op": "remove", "path": "password" }] })).await.expect(200);
-    assert_eq!(hash_of(&app, &id).await, None);
+    for cleared in [json!({ "op": "remove", "path": "password" }), json!({ "op": "replace", "value": { "password": "" } })] {
+        app.patch(&path, json!({ "Operations": [{ "op": "add", "path": "password", "value": PASSWORD }] })).await.expect(200);
+        assert!(hash_of(&app, &id).await.is_some());
+        app.patch(&path, json!({ "Operations": [cleared] })).await.expect(200);
+        assert_eq!(hash_of(&app, &id).await, None, "{cleared}");
+    }
     assert!(!everything_stored(&app).await.contains("canary"));
 }
 

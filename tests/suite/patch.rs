@@ -164,6 +164,13 @@ async fn values_are_unassigned_in_every_way() {
             json!({ "op": "remove", "path": "emails", "value": [{ "value": "babs@jensen.org", "type": "home" }] }),
             json!({ "emails": [work] }),
         ),
+        (json!({ "op": "remove", "path": "emails", "value": [{ "value": "BABS@jensen.org" }] }), json!({ "emails": [work] })),
+        (json!({ "op": "remove", "path": "emails", "value": "babs@jensen.org" }), json!({ "emails": [work] })),
+        (
+            json!({ "op": "remove", "path": "emails", "value": [{ "value": "babs@jensen.org", "type": "work" }] }),
+            json!({ "emails": [work, home] }),
+        ),
+        (json!({ "op": "remove", "path": "emails [type eq \"home\"]" }), json!({ "emails": [work] })),
         (
             json!({ "op": "remove", "path": "emails.type" }),
             json!({ "emails": [{ "value": "bjensen@example.com", "primary": true }, { "value": "babs@jensen.org" }] }),
@@ -227,6 +234,41 @@ async fn operations_are_applied_in_order() {
             { "op": "add", "path": "department", "value": "Sales" },
         ]),
         json!({ "emails": [{ "value": "x@example.com", "type": "work", "display": "X" }], "title": "B", ENTERPRISE: { "department": "Sales" }, "schemas": [USER, ENTERPRISE] }),
+    )
+    .await;
+}
+
+/// N64: the parts of one value come in any order, each in an operation of its own; what is a label alone in the end is no value.
+#[tokio::test]
+async fn a_value_is_put_together_from_operations_in_any_order() {
+    let app = app().await;
+    let role = |part: &str, value: Value| json!({ "op": "Add", "path": format!("roles[primary eq \"True\"].{part}"), "value": value });
+    let parts = [role("type", json!("App")), role("display", json!("Administrator")), role("value", json!("Admin"))];
+    let whole = json!([{ "value": "guide" }, { "primary": true, "type": "App", "display": "Administrator", "value": "Admin" }]);
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        let user = barbara(&app).await;
+        let roles =
+            patch(&app, &user, order.map(|index: usize| parts[index].clone()).into_iter().collect()).await.expect(200).list("roles");
+        assert_eq!(json!(roles), whole, "{order:?}");
+        app.delete(&format!("/Users/{user}")).await.expect(204);
+    }
+    let other = |part: &str, value: Value| json!({ "op": "replace", "path": format!("emails[type eq \"other\"].{part}"), "value": value });
+    let work = json!({ "value": "bjensen@example.com", "type": "work", "primary": true });
+    let home = json!({ "value": "babs@jensen.org", "type": "home" });
+    becomes(&app, json!([other("primary", json!(false))]), json!({ "emails": [work, home] })).await;
+    becomes(
+        &app,
+        json!([other("primary", json!(false)), other("value", json!("x@example.com"))]),
+        json!({ "emails": [work, home, { "value": "x@example.com", "type": "other", "primary": false }] }),
+    )
+    .await;
+    becomes(
+        &app,
+        json!([
+            { "op": "remove", "path": "emails[type eq \"work\"].value" },
+            { "op": "add", "path": "emails[type eq \"work\"].value", "value": "new@example.com" },
+        ]),
+        json!({ "emails": [{ "value": "new@example.com", "type": "work", "primary": true }, home] }),
     )
     .await;
 }
