@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
-use sqlx::PgConnection;
+use sqlx::postgres::PgArguments;
+use sqlx::query::QueryAs;
 use sqlx::types::Json;
+use sqlx::{PgConnection, Postgres};
 use uuid::Uuid;
 
 use super::employee_search::lookup_key;
@@ -231,6 +233,54 @@ struct Times {
     updated_at: DateTime<Utc>,
 }
 
+/// What both statements that write a user bind first, as `$1` to `$29`: whose user it is, all that is derived from the document,
+/// and the event.
+struct Row<'a> {
+    origin: &'a Origin,
+    id: Uuid,
+    document: &'a str,
+    unmapped: &'a Map<String, Value>,
+    projection: &'a Projection,
+    kind: Kind,
+    change: &'a Value,
+}
+
+impl<'q> Row<'q> {
+    fn bind_to(&self, query: QueryAs<'q, Postgres, Times, PgArguments>) -> QueryAs<'q, Postgres, Times, PgArguments> {
+        let employee = &self.projection.employee;
+        query
+            .bind(self.origin.tenant_id())
+            .bind(self.id)
+            .bind(self.document)
+            .bind(&self.projection.folded)
+            .bind(Json(self.unmapped))
+            .bind(&self.projection.user_name)
+            .bind(&self.projection.user_name_key)
+            .bind(&self.projection.display_name)
+            .bind(&self.projection.external_id)
+            .bind(self.projection.active)
+            .bind(&employee.first_name)
+            .bind(&employee.last_name)
+            .bind(&employee.name)
+            .bind(&employee.title)
+            .bind(&employee.email)
+            .bind(&employee.phone)
+            .bind(&employee.location)
+            .bind(&employee.cost_center)
+            .bind(&employee.employment_type)
+            .bind(&employee.department_name)
+            .bind(&employee.team_name)
+            .bind(&employee.manager_id)
+            .bind(Json(&employee.custom))
+            .bind(&employee.missing)
+            .bind(self.origin.caller.connection_id)
+            .bind(self.origin.caller.token_id)
+            .bind(&*self.origin.request_id)
+            .bind(self.kind.name())
+            .bind(self.change)
+    }
+}
+
 /// Writes a new user. The tenant's row is held `for key share`, as the foreign key would hold it anyway, and nothing is written
 /// unless the mapping is the tenant's: `recompute` says why.
 async fn insert(
@@ -244,7 +294,8 @@ async fn insert(
 ) -> Result<Stored, Error> {
     let document = reading.document.to_text();
     let employee = &projection.employee;
-    let saved = sqlx::query_as::<_, Times>(
+    let row = Row { origin, id, document: &document, unmapped: &reading.unmapped, projection, kind: Kind::UserCreate, change };
+    let saved = row.bind_to(sqlx::query_as::<_, Times>(
         "with mapped as (
              select id from tenants where id = $1 and mapping_version = $31 for key share
          ), saved as (
@@ -260,36 +311,7 @@ async fn insert(
              select $1, $25, $26, $27, $28, 'User', $2, 'success', $29 from saved
          )
          select version, created_at, updated_at from saved",
-    )
-    .bind(origin.tenant_id())
-    .bind(id)
-    .bind(&document)
-    .bind(&projection.folded)
-    .bind(Json(&reading.unmapped))
-    .bind(&projection.user_name)
-    .bind(&projection.user_name_key)
-    .bind(&projection.display_name)
-    .bind(&projection.external_id)
-    .bind(projection.active)
-    .bind(&employee.first_name)
-    .bind(&employee.last_name)
-    .bind(&employee.name)
-    .bind(&employee.title)
-    .bind(&employee.email)
-    .bind(&employee.phone)
-    .bind(&employee.location)
-    .bind(&employee.cost_center)
-    .bind(&employee.employment_type)
-    .bind(&employee.department_name)
-    .bind(&employee.team_name)
-    .bind(&employee.manager_id)
-    .bind(Json(&employee.custom))
-    .bind(&employee.missing)
-    .bind(origin.caller.connection_id)
-    .bind(origin.caller.token_id)
-    .bind(&*origin.request_id)
-    .bind(Kind::UserCreate.name())
-    .bind(change)
+    ))
     .bind(password.hash())
     .bind(origin.caller.mapping.version)
     .bind(lookup_key(employee.email.as_deref()))
@@ -350,7 +372,9 @@ async fn save(
     }
     let kind = if before.is_active() && !projection.active { Kind::UserDeprovision } else { Kind::UserUpdate };
     let text = next.document.to_text();
-    let saved = update(connection, origin, id, &next, &text, &projection, bump, kind, &with_notes(change, notes)).await?;
+    let change = with_notes(change, notes);
+    let row = Row { origin, id, document: &text, unmapped: next.unmapped, projection: &projection, kind, change: &change };
+    let saved = update(connection, row, next.password, bump).await?;
     Ok(Stored {
         id,
         version: saved.version,
@@ -362,20 +386,9 @@ async fn save(
 }
 
 /// Writes a changed user; as [`insert`], only while the mapping is the tenant's.
-#[expect(clippy::too_many_arguments, reason = "one statement writes all that a change of a user changes")]
-async fn update(
-    connection: &mut PgConnection,
-    origin: &Origin,
-    id: Uuid,
-    next: &Next<'_>,
-    document: &str,
-    projection: &Projection,
-    bump: i64,
-    kind: Kind,
-    change: &Value,
-) -> Result<Times, Error> {
-    let employee = &projection.employee;
-    sqlx::query_as::<_, Times>(
+async fn update(connection: &mut PgConnection, row: Row<'_>, password: &PasswordChange, bump: i64) -> Result<Times, Error> {
+    let employee = &row.projection.employee;
+    row.bind_to(sqlx::query_as::<_, Times>(
         "with mapped as (
              select id from tenants where id = $1 and mapping_version = $33 for key share
          ), saved as (
@@ -393,45 +406,16 @@ async fn update(
              select $1, $25, $26, $27, $28, 'User', $2, 'success', $29 from saved
          )
          select version, created_at, updated_at from saved",
-    )
-    .bind(origin.tenant_id())
-    .bind(id)
-    .bind(document)
-    .bind(&projection.folded)
-    .bind(Json(next.unmapped))
-    .bind(&projection.user_name)
-    .bind(&projection.user_name_key)
-    .bind(&projection.display_name)
-    .bind(&projection.external_id)
-    .bind(projection.active)
-    .bind(&employee.first_name)
-    .bind(&employee.last_name)
-    .bind(&employee.name)
-    .bind(&employee.title)
-    .bind(&employee.email)
-    .bind(&employee.phone)
-    .bind(&employee.location)
-    .bind(&employee.cost_center)
-    .bind(&employee.employment_type)
-    .bind(&employee.department_name)
-    .bind(&employee.team_name)
-    .bind(&employee.manager_id)
-    .bind(Json(&employee.custom))
-    .bind(&employee.missing)
-    .bind(origin.caller.connection_id)
-    .bind(origin.caller.token_id)
-    .bind(&*origin.request_id)
-    .bind(kind.name())
-    .bind(change)
+    ))
     .bind(bump)
-    .bind(next.password.is_change())
-    .bind(next.password.hash())
-    .bind(origin.caller.mapping.version)
+    .bind(password.is_change())
+    .bind(password.hash())
+    .bind(row.origin.caller.mapping.version)
     .bind(lookup_key(employee.email.as_deref()))
     .bind(lookup_key(employee.manager_id.as_deref()))
     .fetch_optional(connection)
     .await
-    .map_err(|error| refusal(error, &projection.user_name))?
+    .map_err(|error| refusal(error, &row.projection.user_name))?
     .ok_or_else(Error::mapping_changed)
 }
 
