@@ -10,11 +10,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use sqlx::{Connection as _, PgConnection, PgPool};
+use sqlx::{Executor as _, PgConnection};
 use uuid::Uuid;
 
 use super::passwords::PasswordChange;
-use super::{Directory, Error, Origin, groups, users};
+use super::{Directory, Error, Origin, Pool, groups, users};
 use crate::scim::ScimError;
 use crate::scim::bulk::{Action, BulkRequest, Change, Operation};
 use crate::scim::catalog::GROUP;
@@ -184,7 +184,7 @@ fn transactions(units: Vec<Vec<usize>>) -> Vec<Vec<Vec<usize>>> {
 
 /// One transaction. `None` when an operation failed and, for want of savepoints, all of them went with it.
 async fn attempt(
-    pool: PgPool,
+    pool: Pool,
     work: Arc<Work>,
     units: Vec<Vec<usize>>,
     mut progress: Progress,
@@ -237,16 +237,17 @@ async fn lock(connection: &mut PgConnection, work: &Work, units: &[Vec<usize>]) 
 
 /// Does a unit under a savepoint, so that the transaction goes on without it when it fails.
 async fn carry_out_or_go_back(connection: &mut PgConnection, work: &Work, unit: &[usize]) -> Result<Outcomes, Error> {
-    let mut savepoint = connection.begin().await?;
-    match carry_out(&mut savepoint, work, unit).await {
+    connection.execute("savepoint unit").await?;
+    match carry_out(connection, work, unit).await {
         Ok(done) => {
-            savepoint.commit().await?;
+            connection.execute("release savepoint unit").await?;
             Ok(done)
         }
         // PostgreSQL undid more than the unit, or is away.
         Err((_, error @ Error::Unavailable(_))) => Err(error),
         Err((index, error)) => {
-            savepoint.rollback().await?;
+            connection.execute("rollback to savepoint unit").await?;
+            connection.execute("release savepoint unit").await?;
             Ok(failed(&work.request, unit, index, error))
         }
     }

@@ -7,11 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sqlx::{FromRow, PgPool, types::Json};
+use sqlx::{FromRow, types::Json};
 use uuid::Uuid;
 
 use super::{
-    Directory, Error, Profile, Provider, TenantMapping, TenantSettings, Token,
+    Directory, Error, Pool, Profile, Provider, TenantMapping, TenantSettings, Token,
     vocabulary::{Conformance, Scope},
 };
 
@@ -54,7 +54,7 @@ impl Directory {
     ///
     /// # Errors
     /// `Unavailable` when the database cannot say; that is no answer to whether the token is good.
-    pub async fn authenticate(&self, token: &Token) -> Result<Option<Caller>, Error> {
+    pub async fn authenticate(&self, token: &Token) -> Result<Option<Arc<Caller>>, Error> {
         let digest = token.digest();
         if let Some(caller) = self.callers.recall(&digest) {
             return Ok(Some(caller));
@@ -64,7 +64,7 @@ impl Directory {
         let Some(row) = look_up(&self.pool, &digest).await? else { return Ok(None) };
         let stale = row.stale;
         let mapping = self.mapping_version(row.tenant_id, Profile::try_from(row.profile.clone())?, row.mapping_version).await?;
-        let caller = row.with(mapping)?;
+        let caller = Arc::new(row.with(mapping)?);
         self.callers.remember(digest, &caller, asked_at);
         if stale {
             self.callers.note_use(&self.pool, caller.token_id);
@@ -109,7 +109,7 @@ impl CallerRow {
     }
 }
 
-async fn look_up(pool: &PgPool, digest: &[u8; 32]) -> Result<Option<CallerRow>, Error> {
+async fn look_up(pool: &Pool, digest: &[u8; 32]) -> Result<Option<CallerRow>, Error> {
     let row = sqlx::query_as(
         "select t.tenant_id, n.slug as tenant_slug, c.id as connection_id, c.name as connection_name, c.provider, t.id as token_id,
              t.scopes, c.conformance, n.settings, n.profile, n.mapping_version,
@@ -125,10 +125,13 @@ async fn look_up(pool: &PgPool, digest: &[u8; 32]) -> Result<Option<CallerRow>, 
     Ok(row)
 }
 
+/// A caller, and when the database was asked about it.
+type Remembered = (Arc<Caller>, Instant);
+
 /// The callers seen in the last second, and the tokens whose use is still to be written down.
 #[derive(Default)]
 pub(super) struct Callers {
-    known: Mutex<HashMap<[u8; 32], (Caller, Instant)>>,
+    known: Mutex<HashMap<[u8; 32], Remembered>>,
     used: Mutex<Used>,
 }
 
@@ -139,24 +142,24 @@ struct Used {
 }
 
 impl Callers {
-    fn recall(&self, digest: &[u8; 32]) -> Option<Caller> {
+    fn recall(&self, digest: &[u8; 32]) -> Option<Arc<Caller>> {
         let known = lock(&self.known);
-        known.get(digest).filter(|(_, asked_at)| asked_at.elapsed() < REMEMBERED_FOR).map(|(caller, _)| caller.clone())
+        known.get(digest).filter(|(_, asked_at)| asked_at.elapsed() < REMEMBERED_FOR).map(|(caller, _)| Arc::clone(caller))
     }
 
-    fn remember(&self, digest: [u8; 32], caller: &Caller, asked_at: Instant) {
+    fn remember(&self, digest: [u8; 32], caller: &Arc<Caller>, asked_at: Instant) {
         let mut known = lock(&self.known);
         if known.len() >= REMEMBERED_MAX {
             known.retain(|_, (_, asked_at)| asked_at.elapsed() < REMEMBERED_FOR);
         }
         if known.len() < REMEMBERED_MAX {
-            known.insert(digest, (caller.clone(), asked_at));
+            known.insert(digest, (Arc::clone(caller), asked_at));
         }
     }
 
     /// Writes `last_used_at` behind the request's back: one task at a time takes all that has come together, in one statement,
     /// so that uses never hold more than one connection. A failure costs only the note.
-    fn note_use(self: &Arc<Self>, pool: &PgPool, token_id: Uuid) {
+    fn note_use(self: &Arc<Self>, pool: &Pool, token_id: Uuid) {
         let mut used = lock(&self.used);
         used.tokens.insert(token_id);
         if std::mem::replace(&mut used.being_written, true) {
@@ -185,7 +188,7 @@ impl Callers {
 
 /// At most once a minute and token, whoever asks: the condition is looked at again under the row's lock. The rows are locked in
 /// one order, so that servers which write the same tokens do not deadlock.
-async fn write_use(pool: &PgPool, tokens: &[Uuid]) -> Result<(), sqlx::Error> {
+async fn write_use(pool: &Pool, tokens: &[Uuid]) -> Result<(), sqlx::Error> {
     sqlx::query(
         "with stale as (
              select id from tokens
@@ -209,8 +212,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
-    fn caller(token_id: Uuid) -> Caller {
-        Caller {
+    fn caller(token_id: Uuid) -> Arc<Caller> {
+        Arc::new(Caller {
             tenant_id: Uuid::nil(),
             tenant_slug: "default".into(),
             connection_id: Uuid::nil(),
@@ -222,7 +225,7 @@ mod tests {
             settings: TenantSettings::default(),
             profile: Profile::SpaceIq,
             mapping: Arc::new(TenantMapping::shipped(Profile::SpaceIq, 0)),
-        }
+        })
     }
 
     #[test]

@@ -12,11 +12,11 @@
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
-use sqlx::{FromRow, PgPool};
+use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::events::Kind;
-use super::{Directory, Error};
+use super::{Directory, Error, Pool};
 use crate::scim::error::quote;
 use crate::scim::{ScimError, ScimType};
 
@@ -290,7 +290,7 @@ impl Directory {
 }
 
 /// The feed's row is locked by a statement of its own: the next one's snapshot is then younger than the last placing.
-async fn place(pool: PgPool, tenant_id: Uuid) -> Result<u64, Error> {
+async fn place(pool: Pool, tenant_id: Uuid) -> Result<u64, Error> {
     let mut transaction = pool.begin().await?;
     lock_feed(&mut transaction, tenant_id).await?;
     let placed: i64 = sqlx::query_scalar(

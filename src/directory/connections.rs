@@ -73,7 +73,9 @@ impl Directory {
     ) -> Result<Connection, Error> {
         check_name("the connection's name", name)?;
         let mut connection = self.pool.acquire().await?;
-        insert(&mut connection, tenant_id, name, provider, conformance).await
+        let made = insert(&mut connection, tenant_id, name, provider, conformance).await?;
+        connection.release();
+        Ok(made)
     }
 
     /// A tenant's connections, by name.

@@ -67,11 +67,12 @@ impl Directory {
     /// # Errors
     /// The database's, and `Internal` when the output cannot be written.
     pub async fn export_employees<W: AsyncWrite + Unpin>(&self, tenant: &Tenant, format: Format, out: &mut W) -> Result<u64, Error> {
+        let mut connection = self.pool.acquire().await?;
         let mut rows = sqlx::query_as::<_, EmployeeRow>(
             "select e.* from users u join employees e on e.tenant_id = u.tenant_id and e.id = u.id where u.tenant_id = $1 order by u.seq",
         )
         .bind(tenant.id)
-        .fetch(&self.pool);
+        .fetch(&mut *connection);
         let mut count = 0_u64;
         let opening = if format == Format::Csv { CSV_HEADER } else { "[" };
         out.write_all(opening.as_bytes()).await.map_err(Error::internal)?;

@@ -8,12 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
-use sqlx::PgPool;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::{Directory, Origin};
+use super::{Directory, Origin, Pool};
 use crate::scim::ScimError;
 
 /// Refusals that wait to be written; beyond it they are counted and dropped, because a flood of bad requests must not hold
@@ -117,7 +116,7 @@ struct Counts {
 }
 
 impl RefusalLog {
-    pub(super) fn start(pool: PgPool) -> Self {
+    pub(super) fn start(pool: Pool) -> Self {
         let (waiting, inbox) = mpsc::channel(WAITING_MAX);
         let counts = Arc::<Counts>::default();
         let writer = tokio::spawn(write_all(pool, inbox, Arc::clone(&counts)));
@@ -154,7 +153,7 @@ impl Directory {
     }
 }
 
-async fn write_all(pool: PgPool, mut inbox: mpsc::Receiver<Refusal>, counts: Arc<Counts>) {
+async fn write_all(pool: Pool, mut inbox: mpsc::Receiver<Refusal>, counts: Arc<Counts>) {
     let mut batch = Vec::new();
     while inbox.recv_many(&mut batch, BATCH_MAX).await > 0 {
         let count = batch.len() as u64;
@@ -169,7 +168,7 @@ async fn write_all(pool: PgPool, mut inbox: mpsc::Receiver<Refusal>, counts: Arc
     }
 }
 
-async fn write(pool: &PgPool, refusals: &[Refusal]) -> Result<(), sqlx::Error> {
+async fn write(pool: &Pool, refusals: &[Refusal]) -> Result<(), sqlx::Error> {
     let column = |value: fn(&Refusal) -> Uuid| refusals.iter().map(value).collect::<Vec<Uuid>>();
     let kinds: Vec<&str> = refusals.iter().map(|refusal| refusal.kind.name()).collect();
     let types: Vec<&str> = refusals.iter().map(|refusal| refusal.kind.resource_type()).collect();

@@ -96,6 +96,7 @@ impl Directory {
                 if reading.members.as_ref().is_none_or(Vec::is_empty) {
                     let mut connection = pool.acquire().await?;
                     let stored = insert(&mut connection, origin, id, reading, projection, &change).await?;
+                    connection.release();
                     return Ok(Stored { memberships: Some("[]".into()), ..stored });
                 }
                 let mut transaction = pool.begin().await?;

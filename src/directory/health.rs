@@ -56,9 +56,8 @@ impl Directory {
 
     /// The pool's connections: those in use, and all that are open.
     #[must_use]
-    pub fn pool_connections(&self) -> (u32, u32) {
-        let open = self.pool.size();
-        (open.saturating_sub(u32::try_from(self.pool.num_idle()).unwrap_or(u32::MAX)), open)
+    pub fn pool_connections(&self) -> (usize, usize) {
+        self.pool.connections()
     }
 
     /// The versions of this build's migrations that the database lacks.

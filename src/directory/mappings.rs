@@ -7,10 +7,10 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
-use sqlx::{FromRow, PgConnection, PgPool};
+use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
-use super::{Caller, Directory, Error, Origin, Profile, Tenant};
+use super::{Caller, Directory, Error, Origin, Pool, Profile, Tenant};
 use crate::scim::ScimError;
 use crate::scim::error::quote;
 use crate::workplace::{Mapping, profiles};
@@ -270,7 +270,7 @@ impl Directory {
     /// The unit's own.
     pub(super) async fn unit_as_mapped<T, F, Fut>(&self, origin: &Origin, work: F) -> Result<T, Error>
     where
-        F: Fn(PgPool, Origin) -> Fut + Clone + Send + 'static,
+        F: Fn(Pool, Origin) -> Fut + Clone + Send + 'static,
         Fut: Future<Output = Result<T, Error>> + Send + 'static,
         T: Send + 'static,
     {

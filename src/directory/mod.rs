@@ -1,10 +1,8 @@
 //! The directory floor: use cases on PostgreSQL, and the only place that knows sqlx. One use case is one transaction.
 //!
-//! How a connection is kept clean, which is the reason for most of this file: sqlx 0.9.0 leaves a pooled connection inside a
-//! transaction when a future is dropped while `begin()` waits for its answer (upstream issues 4385 and 4393), and the next
-//! borrower's acknowledged writes are then never committed. So a unit of work runs in a task of its own that nobody drops
-//! (`Directory::unit`), time limits are PostgreSQL's, and a connection that comes back inside a transaction is closed.
-//! A single statement outside a transaction needs no unit: when its future is dropped it was done or it was not.
+//! A unit of work runs in a task of its own that nobody drops (`Directory::unit`), and its time limits are PostgreSQL's: a client
+//! that goes away tears nothing. A single statement outside a transaction needs no unit: when its future is dropped it was done or
+//! it was not. `pool` keeps the connections clean.
 
 mod bulk;
 mod callers;
@@ -24,6 +22,7 @@ mod members;
 mod memberships;
 mod organization;
 mod passwords;
+mod pool;
 mod recompute;
 mod resource;
 mod retention;
@@ -36,14 +35,11 @@ mod walks;
 
 use std::{fmt, future::Future, str::FromStr, sync::Arc, time::Duration};
 
-use sqlx::{
-    Connection as _, Executor as _, PgConnection, PgPool, Row as _,
-    migrate::Migrator,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
+use sqlx::{Connection as _, Executor as _, PgConnection, migrate::Migrator, postgres::PgConnectOptions};
 use tokio::sync::OnceCell;
 use tracing::Instrument as _;
 
+use self::pool::Pool;
 use crate::scim::cursor::SealingKey;
 
 pub use self::{
@@ -78,16 +74,6 @@ const MAX_ATTEMPTS: u32 = 5;
 /// The longest pause before the second attempt; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 
-/// A connection that lay unused for this long is tested before it is handed out: a restarted or failed-over database is then
-/// noticed by us and not by a request. Busier connections are not, which saves a round trip on each request.
-const TEST_AFTER_IDLE: Duration = Duration::from_secs(1);
-
-/// Connections beyond what the load needs are closed after this time.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
-
-/// The age at which a connection is replaced, so that load balancers and changed roles get their turn.
-const MAX_LIFETIME: Duration = Duration::from_secs(30 * 60);
-
 /// How our statements are planned. A plan is kept for as long as its connection, and one that was made when the tables had a page
 /// each reads them from end to end where an index belongs: after a first synchronization that is a thousand times slower, until
 /// PostgreSQL happens to analyze. All our statements have an index on the tenant. And none of them runs so long that compiling
@@ -114,7 +100,7 @@ pub struct PoolSettings {
 /// The directory: every use case is a method of it. Cheap to clone; the clones share the connections.
 #[derive(Clone)]
 pub struct Directory {
-    pool: PgPool,
+    pool: Pool,
     /// How to reach the database without our time limits: a migration takes as long as it takes.
     unlimited: Arc<PgConnectOptions>,
     callers: Arc<callers::Callers>,
@@ -126,7 +112,7 @@ pub struct Directory {
 
 impl fmt::Debug for Directory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Directory").field("connections", &self.pool.size()).finish_non_exhaustive()
+        f.debug_struct("Directory").field("pool", &self.pool).finish_non_exhaustive()
     }
 }
 
@@ -147,23 +133,8 @@ impl Directory {
     /// `Unavailable` when the database cannot be reached in `acquire_timeout`, `Internal` when it refuses us for good.
     pub async fn connect(options: PgConnectOptions, settings: &PoolSettings) -> Result<Self, Error> {
         let unlimited = as_frontdesk(options, settings);
-        let pool = PgPoolOptions::new()
-            .max_connections(settings.pool_size)
-            .acquire_timeout(settings.acquire_timeout)
-            .idle_timeout(IDLE_TIMEOUT)
-            .max_lifetime(MAX_LIFETIME)
-            .test_before_acquire(false)
-            .before_acquire(|connection, known| {
-                Box::pin(async move {
-                    if known.idle_for >= TEST_AFTER_IDLE {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
-                })
-            })
-            .after_release(|connection, _| Box::pin(is_outside_transactions(connection)))
-            .connect_with(with_limits(unlimited.clone(), settings))
-            .await?;
+        let pool = Pool::new(with_limits(unlimited.clone(), settings), settings);
+        pool.acquire().await?.release();
         let refusals = Arc::new(events::RefusalLog::start(pool.clone()));
         Ok(Self {
             pool,
@@ -202,9 +173,9 @@ impl Directory {
     ///
     /// # Errors
     /// The unit's own. A panic in it is `Internal`.
-    pub(crate) async fn unit<T, F, Fut>(&self, work: F) -> Result<T, Error>
+    async fn unit<T, F, Fut>(&self, work: F) -> Result<T, Error>
     where
-        F: Fn(PgPool) -> Fut + Send + 'static,
+        F: Fn(Pool) -> Fut + Send + 'static,
         Fut: Future<Output = Result<T, Error>> + Send + 'static,
         T: Send + 'static,
     {
@@ -255,20 +226,6 @@ fn with_limits(options: PgConnectOptions, settings: &PoolSettings) -> PgConnectO
     if set.is_empty() { options } else { options.options(set).options(PLANNER) }
 }
 
-/// The net below `unit`: whether a connection that comes back to the pool is outside any transaction. `now()` is the start of
-/// the transaction, so inside an older one it lies before the statement; in a failed one the statement fails, and the pool
-/// closes the connection as well. The driver's own notion of depth is what is wrong in the bug, so it cannot be asked.
-///
-/// It must be a simple query: in the extended protocol each message has its own timestamp and the two differ always.
-async fn is_outside_transactions(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    let row = connection.fetch_one("select now() = statement_timestamp()").await?;
-    let outside: bool = row.try_get(0)?;
-    if !outside {
-        tracing::warn!("a connection came back inside a transaction and is closed");
-    }
-    Ok(outside)
-}
-
 /// The pause before the next attempt: full jitter, so that units which met do not meet again.
 fn pause(attempt: u32) -> Duration {
     let longest = FIRST_PAUSE * (1 << (attempt - 1).min(MAX_ATTEMPTS));
@@ -300,7 +257,7 @@ mod tests {
     /// A directory whose database nobody asks.
     fn nowhere() -> Directory {
         let options = url("postgres://localhost/x");
-        let pool = PgPoolOptions::new().connect_lazy_with(options.clone());
+        let pool = Pool::new(options.clone(), &settings(Duration::from_secs(1)));
         let refusals = Arc::new(events::RefusalLog::start(pool.clone()));
         Directory {
             pool,

@@ -13,12 +13,12 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use sqlx::types::Json;
-use sqlx::{FromRow, PgConnection, PgPool};
+use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
 use super::employee_search::lookup_key;
 use super::events::Kind;
-use super::{Directory, Error, Tenant, TenantMapping, TenantSettings};
+use super::{Directory, Error, Pool, Tenant, TenantMapping, TenantSettings};
 use crate::scim::document::Document;
 use crate::workplace::{Diff, Employee, Mapping, Settings};
 
@@ -440,13 +440,13 @@ async fn write(connection: &mut PgConnection, pass: &Pass, changed: &[Computed],
 }
 
 /// The transactions that exist now have numbers below this one.
-async fn transactions_until_now(pool: &PgPool) -> Result<String, Error> {
+async fn transactions_until_now(pool: &Pool) -> Result<String, Error> {
     Ok(sqlx::query_scalar("select pg_snapshot_xmax(pg_current_snapshot())::text").fetch_one(pool).await?)
 }
 
 /// Waits until every transaction with a lower number has ended. Ours end within milliseconds; what else writes in this
 /// PostgreSQL may take longer, and then so does this.
-async fn wait_for_older(pool: &PgPool, number: &str) -> Result<(), Error> {
+async fn wait_for_older(pool: &Pool, number: &str) -> Result<(), Error> {
     let (mut pause, longest) = PAUSES;
     loop {
         let ended: bool =

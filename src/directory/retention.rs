@@ -3,11 +3,10 @@
 
 use std::time::Duration;
 
-use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::changes::lock_feed;
-use super::{Directory, Error};
+use super::{Directory, Error, Pool};
 
 /// Events deleted in one transaction.
 const BATCH: i64 = 1_000;
@@ -42,7 +41,7 @@ impl Directory {
 }
 
 /// Cursors before the last place deleted are refused from then on.
-async fn prune(pool: PgPool, tenant_id: Uuid, older_than: Duration) -> Result<u64, Error> {
+async fn prune(pool: Pool, tenant_id: Uuid, older_than: Duration) -> Result<u64, Error> {
     let mut transaction = pool.begin().await?;
     lock_feed(&mut transaction, tenant_id).await?;
     let pruned: Option<i64> = sqlx::query_scalar(

@@ -76,7 +76,9 @@ impl Directory {
             async move {
                 let (reading, password, notes) = &*work;
                 let mut connection = pool.acquire().await?;
-                create(&mut connection, &origin, id, reading, password, notes).await
+                let stored = create(&mut connection, &origin, id, reading, password, notes).await?;
+                connection.release();
+                Ok(stored)
             }
         })
         .await

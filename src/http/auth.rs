@@ -26,7 +26,8 @@ pub(super) struct Call {
     pub(super) origin: Origin,
     pub(super) reader: Reader,
     pub(super) query: Query,
-    headers: HeaderMap,
+    if_match: Option<String>,
+    if_none_match: Option<String>,
 }
 
 impl Call {
@@ -42,22 +43,22 @@ impl Call {
 
     /// What the headers of a change demand of the version (RFC 7644 §3.14).
     pub(super) fn condition(&self) -> Result<Option<Condition>, ScimError> {
-        Condition::of_headers(self.listed(IF_MATCH).as_deref(), self.listed(IF_NONE_MATCH).as_deref())
+        Condition::of_headers(self.if_match.as_deref(), self.if_none_match.as_deref())
     }
 
     /// What the headers of a read ask: `If-Match` fails with 412, and `If-None-Match` with 304 (RFC 9110 §13.2.2). Gives whether
     /// the client has this version already.
     pub(super) fn has_already(&self, version: i64) -> Result<bool, ScimError> {
-        check_if_match(Condition::of_headers(self.listed(IF_MATCH).as_deref(), None)?.as_ref(), version)?;
-        let known = self.listed(IF_NONE_MATCH).as_deref().map(Condition::parse).transpose()?;
+        check_if_match(Condition::of_headers(self.if_match.as_deref(), None)?.as_ref(), version)?;
+        let known = self.if_none_match.as_deref().map(Condition::parse).transpose()?;
         Ok(known.is_some_and(|known| known.holds(version)))
     }
+}
 
-    /// A header that is a list, its lines put together (RFC 9110 §5.3). What is not text is no tag of ours.
-    fn listed(&self, name: HeaderName) -> Option<String> {
-        let lines: Vec<_> = self.headers.get_all(name).iter().map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
-        (!lines.is_empty()).then(|| lines.join(","))
-    }
+/// A header that is a list, its lines put together (RFC 9110 §5.3). What is not text is no tag of ours.
+fn listed(headers: &HeaderMap, name: HeaderName) -> Option<String> {
+    let lines: Vec<_> = headers.get_all(name).iter().map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
+    (!lines.is_empty()).then(|| lines.join(","))
 }
 
 impl FromRequestParts<App> for Call {
@@ -67,7 +68,8 @@ impl FromRequestParts<App> for Call {
         let origin = parts.extensions.get::<Origin>().cloned().expect("the token's layer lies around every handler");
         let query = Query::parse(parts.uri.query().unwrap_or_default()).map_err(scim)?;
         let reader = parts.extensions.get::<Reader>().cloned().expect("the token's layer gives every request its reader");
-        Ok(Self { origin, reader, query, headers: parts.headers.clone() })
+        let (if_match, if_none_match) = (listed(&parts.headers, IF_MATCH), listed(&parts.headers, IF_NONE_MATCH));
+        Ok(Self { origin, reader, query, if_match, if_none_match })
     }
 }
 
@@ -89,7 +91,7 @@ pub(super) async fn authenticate(State(app): State<App>, mut request: Request, n
         return next.run(request).await;
     }
     let caller = match caller(&app, request.headers()).await {
-        Ok(Some(caller)) => Arc::new(caller),
+        Ok(Some(caller)) => caller,
         Ok(None) => return unauthorized(),
         Err(failure) => return failure.into_response(),
     };
@@ -125,7 +127,7 @@ fn is_public(request: &Request) -> bool {
     matches!(*request.method(), Method::GET | Method::HEAD) && routes::is_public(request.uri().path())
 }
 
-async fn caller(app: &App, headers: &HeaderMap) -> Result<Option<Caller>, Failure> {
+async fn caller(app: &App, headers: &HeaderMap) -> Result<Option<Arc<Caller>>, Failure> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return Ok(None) };
     let Some((scheme, token)) = value.to_str().ok().and_then(|value| value.split_once(' ')) else { return Ok(None) };

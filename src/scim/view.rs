@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use chrono::{DateTime, Utc};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::scim::catalog::LIST_RESPONSE_URN;
@@ -45,14 +45,22 @@ impl Meta<'_> {
         etag(self.version)
     }
 
+    /// As JSON text. The base is a URL that stands in JSON as it is, and so are the types' names and endpoints.
+    fn write(self, out: &mut String) {
+        let Self { resource_type, id, version, base, .. } = self;
+        let (created, last_modified) = (format_date_time(self.created), format_date_time(self.last_modified));
+        let (name, endpoint) = (resource_type.name, resource_type.endpoint);
+        let _ = write!(
+            out,
+            "{{\"resourceType\":\"{name}\",\"created\":\"{created}\",\"lastModified\":\"{last_modified}\",\
+             \"location\":\"{base}{endpoint}/{id}\",\"version\":\"W/\\\"{version}\\\"\"}}"
+        );
+    }
+
     fn to_json(self) -> Value {
-        json!({
-            "resourceType": self.resource_type.name,
-            "created": format_date_time(self.created),
-            "lastModified": format_date_time(self.last_modified),
-            "location": self.location(),
-            "version": self.etag(),
-        })
+        let mut text = String::new();
+        self.write(&mut text);
+        serde_json::from_str(&text).expect("what was just written is JSON")
     }
 }
 
@@ -110,7 +118,9 @@ impl Resource<'_> {
         if let Some(memberships) = self.memberships.filter(|memberships| *memberships != "[]") {
             let _ = write!(text, ",\"{}\":{memberships}", memberships_name(self.meta.resource_type));
         }
-        let _ = write!(text, ",\"meta\":{}}}", self.meta.to_json());
+        text.push_str(",\"meta\":");
+        self.meta.write(&mut text);
+        text.push('}');
         text
     }
 }
