@@ -9,10 +9,10 @@ use crate::scim::document::parse_id;
 use crate::scim::filter::{Filter, Literal, Operator, Target};
 use crate::scim::schema::AttrPath;
 
-/// `and`, and the condition. Gives whether it is a lookup, which few resources match.
-pub(super) fn write_filter(user: bool, filter: &Filter, statement: &mut Statement) -> bool {
-    if write_lookup(user, filter, statement) {
-        return true;
+/// `and`, and the condition.
+pub(super) fn write_filter(user: bool, filter: &Filter, statement: &mut Statement) {
+    if let Some(lookup) = Lookup::of(user, filter) {
+        return lookup.write(statement);
     }
     let uses = Uses::of(user, filter);
     for conjunct in filter.conjuncts() {
@@ -21,23 +21,45 @@ pub(super) fn write_filter(user: bool, filter: &Filter, statement: &mut Statemen
     statement.sql(" and ");
     write_searchable(user, &uses, statement);
     statement.sql(" @@ ").bind(filter.to_jsonpath()).sql("::jsonpath");
-    false
 }
 
-/// A lookup: one `eq` on a column with a B-tree. Every client sends these before anything else.
-fn write_lookup(user: bool, filter: &Filter, statement: &mut Statement) -> bool {
-    let Filter::Compare(Target::Resource(path), Operator::Eq, Literal::Text(text)) = filter else { return false };
-    if path.extension.is_some() || path.sub.is_some() {
-        return false;
+/// One `eq` on a column with a B-tree, which few resources match. Every client sends these before anything else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Lookup<'a> {
+    UserName(&'a str),
+    DisplayName(&'a str),
+    ExternalId(&'a str),
+    Id(Option<Uuid>),
+}
+
+impl<'a> Lookup<'a> {
+    pub(super) fn of(user: bool, filter: &'a Filter) -> Option<Self> {
+        let Filter::Compare(Target::Resource(path), Operator::Eq, Literal::Text(text)) = filter else { return None };
+        if path.extension.is_some() || path.sub.is_some() {
+            return None;
+        }
+        match (user, path.attribute.name) {
+            (true, "userName") => Some(Self::UserName(&text.folded)),
+            (false, "displayName") => Some(Self::DisplayName(&text.folded)),
+            (_, "externalId") => Some(Self::ExternalId(&text.folded)),
+            (_, "id") => Some(Self::Id(parse_id(&text.folded))),
+            _ => None,
+        }
     }
-    match (user, path.attribute.name) {
-        (true, "userName") => statement.sql(" and r.user_name_key = ").bind(text.folded.clone()),
-        (false, "displayName") => statement.sql(" and r.name_key = ").bind(text.folded.clone()),
-        (_, "externalId") => statement.sql(" and r.external_id = ").bind(text.folded.clone()),
-        (_, "id") => statement.sql(" and r.id = ").bind(parse_id(&text.folded)).sql("::uuid"),
-        _ => return false,
-    };
-    true
+
+    /// Whether at most one resource matches.
+    pub(super) fn is_unique(&self) -> bool {
+        matches!(self, Self::UserName(_) | Self::Id(_))
+    }
+
+    pub(super) fn write(&self, statement: &mut Statement) {
+        match self {
+            Self::UserName(key) => statement.sql(" and r.user_name_key = ").bind((*key).to_owned()),
+            Self::DisplayName(key) => statement.sql(" and r.name_key = ").bind((*key).to_owned()),
+            Self::ExternalId(id) => statement.sql(" and r.external_id = ").bind((*id).to_owned()),
+            Self::Id(id) => statement.sql(" and r.id = ").bind(*id).sql("::uuid"),
+        };
+    }
 }
 
 /// A condition on one membership finds its few resources by the index on memberships; the jsonpath then checks the rest.

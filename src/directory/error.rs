@@ -14,6 +14,11 @@ pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 #[error("the tenant's mapping was changed at the same time")]
 struct MappingChanged;
 
+/// A resource was changed by somebody else between the moment it was read and the write.
+#[derive(Debug, thiserror::Error)]
+#[error("the resource was changed at the same time")]
+struct Overtaken;
+
 /// A failed use case.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -43,6 +48,17 @@ impl Error {
     /// Whether it is [`Error::mapping_changed`].
     pub(super) fn is_mapping_changed(&self) -> bool {
         matches!(self, Self::Unavailable(cause) if cause.is::<MappingChanged>())
+    }
+
+    /// The write was computed from a resource that has changed since, so nothing was written. Whoever does it again under the
+    /// resource's lock does not see it.
+    pub(super) fn overtaken() -> Self {
+        Self::Unavailable(Box::new(Overtaken))
+    }
+
+    /// Whether it is [`Error::overtaken`].
+    pub(super) fn is_overtaken(&self) -> bool {
+        matches!(self, Self::Unavailable(cause) if cause.is::<Overtaken>())
     }
 
     /// Whether the whole unit of work may be done again: the database undid it because of another one (serialization failure,

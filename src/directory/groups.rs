@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::events::{Kind, with_notes};
 use super::members::{self, Difference};
 use super::memberships::{members_of_group, members_of_small_group};
-use super::resource::Locked;
+use super::resource::Before;
 use super::{Directory, Error, Origin, Stored, constraint};
 use crate::scim::ScimError;
 use crate::scim::catalog::GROUP;
@@ -368,8 +368,8 @@ async fn insert(
 }
 
 /// Others may make the group a member meanwhile (`no key`): two groups that are put into each other do not wait in a circle.
-async fn lock(connection: &mut PgConnection, origin: &Origin, id: Uuid) -> Result<Locked, Error> {
-    let locked = sqlx::query_as::<_, Locked>(
+async fn lock(connection: &mut PgConnection, origin: &Origin, id: Uuid) -> Result<Before, Error> {
+    let locked = sqlx::query_as::<_, Before>(
         "select version, document::text as document, unmapped, created_at, updated_at, null as memberships
          from groups where tenant_id = $1 and id = $2 for no key update",
     )
@@ -404,7 +404,7 @@ async fn save(
     connection: &mut PgConnection,
     origin: &Origin,
     id: Uuid,
-    locked: Locked,
+    locked: Before,
     next: Next<'_>,
     notes: &Value,
 ) -> Result<Stored, Error> {

@@ -1,21 +1,55 @@
 //! The two views of a membership as JSON text, made by PostgreSQL in the statement that reads the resources: never a query per
 //! row of the answer. Fragments of static SQL; `$1` is the tenant and `$2` the URL of the base, ready to stand inside a JSON string.
 
-/// `groups` of the user `u` (RFC 7643 §4.1.2): direct ones and those that hold them. `union` makes circles end.
-macro_rules! groups_of_user {
+use std::collections::HashMap;
+
+use sqlx::PgExecutor;
+use uuid::Uuid;
+
+/// `groups` of the user `u` (RFC 7643 §4.1.2) where none of them is in another group; null where one is, and [`all_groups`] has to
+/// look. Most directories have no nested groups, and looking for them upwards costs more than all the rest of reading a user. Names
+/// are looked up by a subselect, as in `members_of_group`.
+macro_rules! direct_groups {
     () => {
-        "(with recursive up as (
-              select m.group_id, true as direct from members m where m.tenant_id = $1 and m.user_id = u.id
-              union
-              select s.group_id, false from up join subgroups s on s.tenant_id = $1 and s.child_id = up.group_id
-          ), held as (
-              select group_id, bool_or(direct) as direct from up group by group_id
-          )
-          select '[' || coalesce(string_agg('{\"value\":\"' || h.id || '\",\"$ref\":\"' || $2 || '/Groups/' || h.id
-              || '\",\"display\":' || to_json(h.display_name) || ',\"type\":\"' || case when held.direct then 'direct' else 'indirect' end
-              || '\"}', ',' order by h.seq), '') || ']'
-          from held join groups h on h.tenant_id = $1 and h.id = held.group_id)"
+        "(select case when bool_or(exists (select from subgroups s where s.tenant_id = $1 and s.child_id = m.group_id)) then null
+              else '[' || coalesce(string_agg('{\"value\":\"' || m.group_id || '\",\"$ref\":\"' || $2 || '/Groups/' || m.group_id
+                  || '\",\"display\":' || to_json((select h.display_name from groups h where h.tenant_id = $1 and h.id = m.group_id))
+                  || ',\"type\":\"direct\"}', ',' order by m.group_id), '') || ']' end
+          from members m where m.tenant_id = $1 and m.user_id = u.id)"
     };
+}
+
+/// `groups` of users as JSON text: direct ones and those that hold them. `union` makes circles end.
+///
+/// # Errors
+/// Only the database's.
+pub(super) async fn all_groups<'e>(
+    executor: impl PgExecutor<'e>,
+    tenant_id: Uuid,
+    base: &str,
+    users: &[Uuid],
+) -> Result<HashMap<Uuid, String>, sqlx::Error> {
+    let rows: Vec<(Uuid, String)> = sqlx::query_as(
+        "select u.id, (
+             with recursive up as (
+                 select m.group_id, true as direct from members m where m.tenant_id = $1 and m.user_id = u.id
+                 union
+                 select s.group_id, false from up join subgroups s on s.tenant_id = $1 and s.child_id = up.group_id
+             ), held as (
+                 select group_id, bool_or(direct) as direct from up group by group_id
+             )
+             select '[' || coalesce(string_agg('{\"value\":\"' || h.id || '\",\"$ref\":\"' || $2 || '/Groups/' || h.id
+                 || '\",\"display\":' || to_json(h.display_name) || ',\"type\":\"' || case when held.direct then 'direct' else 'indirect' end
+                 || '\"}', ',' order by h.id), '') || ']'
+             from held join groups h on h.tenant_id = $1 and h.id = held.group_id
+         ) from unnest($3::uuid[]) as u (id)",
+    )
+    .bind(tenant_id)
+    .bind(base)
+    .bind(users)
+    .fetch_all(executor)
+    .await?;
+    Ok(rows.into_iter().collect())
 }
 
 /// `members` of the group `g` (RFC 7643 §4.2): users first, then groups, each in the order of their ids. Names are looked up by a
@@ -52,4 +86,4 @@ macro_rules! members_of_small_group {
     };
 }
 
-pub(super) use {groups_of_user, members_of_group, members_of_small_group};
+pub(super) use {direct_groups, members_of_group, members_of_small_group};

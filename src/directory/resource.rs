@@ -68,9 +68,9 @@ impl Stored {
     }
 }
 
-/// A resource under its row lock, for changing.
+/// A resource that is to be changed.
 #[derive(Debug, FromRow)]
-pub(super) struct Locked {
+pub(super) struct Before {
     pub(super) version: i64,
     pub(super) document: String,
     pub(super) unmapped: Json<Map<String, Value>>,
@@ -79,7 +79,7 @@ pub(super) struct Locked {
     pub(super) memberships: Option<String>,
 }
 
-impl Locked {
+impl Before {
     pub(super) fn document(&self) -> Result<Document, Error> {
         Document::from_stored(&self.document).map_err(Error::internal)
     }

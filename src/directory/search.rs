@@ -12,8 +12,8 @@ use sqlx::postgres::PgRow;
 use sqlx::{Encode, Postgres, QueryBuilder, Row as _, Type};
 use uuid::Uuid;
 
-use super::conditions::{Memberships, Uses, write_filter, write_searchable};
-use super::memberships::{groups_of_user, members_of_group};
+use super::conditions::{Lookup, Memberships, Uses, write_filter, write_searchable};
+use super::memberships::{all_groups, direct_groups, members_of_group};
 use super::{Directory, Error, Stored};
 use crate::scim::catalog;
 use crate::scim::cursor::{Position, SORT_KEY_CHARS};
@@ -99,12 +99,17 @@ impl Directory {
     pub async fn page(&self, tenant_id: Uuid, base: &str, search: &Search, place: &Place, limit: i64) -> Result<Page, Error> {
         let mut statement = Statement::new(tenant_id, base);
         // One more than wanted tells whether there is more.
-        let few = write(search, place, limit.saturating_add(1), &mut statement);
-        // A plan that is kept would have been made for the few that there were: only lookups stay few.
-        let rows = statement.0.build().persistent(few).fetch_all(&self.pool).await?;
+        let limit_and_one = limit.saturating_add(1);
+        let by_index = write_by_index(search, place, limit_and_one, &mut statement);
+        if !by_index {
+            write(search, place, limit_and_one, &mut statement);
+        }
+        // A plan that is kept would have been made for the few that there were: only what one index answers stays the same.
+        let rows = statement.0.build().persistent(by_index).fetch_all(&self.pool).await?;
         let total = rows.first().map(|row| row.try_get::<Option<i64>, _>("total")).transpose()?.flatten();
         // A page without results is one row that holds the total alone.
         let mut found = rows.iter().filter_map(|row| found(search, row).transpose()).collect::<Result<Vec<_>, sqlx::Error>>()?;
+        self.complete_groups(tenant_id, base, search, &mut found).await?;
         let wanted = usize::try_from(limit).unwrap_or_default();
         let more = found.len() > wanted;
         found.truncate(wanted);
@@ -112,6 +117,24 @@ impl Directory {
             found.reverse();
         }
         Ok(Page { found, more, total })
+    }
+
+    /// Reads the groups of those users whose groups are in groups: in one statement for all of them.
+    async fn complete_groups(&self, tenant_id: Uuid, base: &str, search: &Search, found: &mut [Found]) -> Result<(), Error> {
+        let wanted = |found: &&mut Found| {
+            let part = search.parts.iter().find(|part| part.is_user() && part.with_memberships);
+            found.stored.memberships.is_none() && part.is_some_and(|part| std::ptr::eq(part.resource_type, found.resource_type))
+        };
+        let mut incomplete: Vec<&mut Found> = found.iter_mut().filter(wanted).collect();
+        if incomplete.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<Uuid> = incomplete.iter().map(|found| found.stored.id).collect();
+        let mut groups = all_groups(&self.pool, tenant_id, base, &ids).await?;
+        for found in &mut incomplete {
+            found.stored.memberships = groups.remove(&found.stored.id);
+        }
+        Ok(())
     }
 
     /// Counts the results of a query.
@@ -207,15 +230,76 @@ impl Part {
     }
 }
 
-/// Writes the statement of a page. Gives whether it consists of lookups.
-fn write(search: &Search, place: &Place, limit: i64, statement: &mut Statement) -> bool {
-    let mut few = true;
+/// Writes the statement of a page that one index finds and orders: a lookup, or all resources of a type in the order of creation.
+/// Nothing is counted. Gives whether it is such a page; if not, nothing was written.
+fn write_by_index(search: &Search, place: &Place, limit: i64, statement: &mut Statement) -> bool {
+    let ([part], false) = (&search.parts[..], search.sorted) else { return false };
+    let lookup = part.filter.as_ref().map(|filter| Lookup::of(part.is_user(), filter));
+    let (offset, after) = match (place, &lookup) {
+        (Place::Offset(offset), None | Some(Some(_))) => (*offset, None),
+        (Place::After(position), None) => (0, Some(position.seq)),
+        _ => return false,
+    };
+    let lookup = lookup.flatten();
+    let several = lookup.as_ref().is_some_and(|lookup| !lookup.is_unique());
+    // Several are collected first: with the order in the same query PostgreSQL may take the index of the order for them.
+    statement.sql(if several { ", hits as materialized (" } else { "" });
+    if !several {
+        write_shown(part, statement);
+    }
+    statement.sql("select r.id, r.seq, r.version, r.document, r.created_at, r.updated_at from ");
+    statement.sql(if part.is_user() { "users r where r.tenant_id = $1" } else { "groups r where r.tenant_id = $1" });
+    if let Some(lookup) = &lookup {
+        lookup.write(statement);
+    } else {
+        statement.sql(" and r.seq > ").bind(after.unwrap_or(i64::MIN)).sql(" order by r.seq");
+    }
+    if several {
+        statement.sql(") ");
+        write_shown(part, statement);
+        statement.sql("select * from hits order by seq");
+    }
+    statement.sql(" limit ").bind(limit).sql(" offset ").bind(offset);
+    statement.sql(if part.is_user() { ") u order by u.seq" } else { ") g order by g.seq" });
+    true
+}
+
+/// What an answer shows of the resources in the parenthesis that is opened.
+fn write_shown(part: &Part, statement: &mut Statement) {
+    statement.sql(match (part.is_user(), part.with_memberships) {
+        (true, true) => concat!(
+            "select null::bigint as total, 0 as rank, null::text as sort, u.id, u.seq, u.version, u.document::text as document,
+                 u.created_at, u.updated_at, ",
+            direct_groups!(),
+            " as memberships from ("
+        ),
+        (true, false) => {
+            "select null::bigint as total, 0 as rank, null::text as sort, u.id, u.seq, u.version, u.document::text as document,
+                 u.created_at, u.updated_at, null::text as memberships from ("
+        }
+        (false, true) => concat!(
+            "select null::bigint as total, 0 as rank, null::text as sort, g.id, g.seq, g.version, g.document::text as document,
+                 g.created_at, g.updated_at, ",
+            members_of_group!(),
+            " as memberships from ("
+        ),
+        (false, false) => {
+            "select null::bigint as total, 0 as rank, null::text as sort, g.id, g.seq, g.version, g.document::text as document,
+                 g.created_at, g.updated_at, null::text as memberships from ("
+        }
+    });
+}
+
+/// Writes the statement of any other page.
+fn write(search: &Search, place: &Place, limit: i64, statement: &mut Statement) {
     statement.sql(", hits as materialized (");
     for (rank, part) in (0_i32..).zip(&search.parts) {
         statement.sql(if rank == 0 { "(select " } else { ") union all (select " }).bind(rank).sql("::int as rank, r.id, r.seq, ");
         write_sort_key(search, part, statement);
         statement.sql(if part.is_user() { " from users r where r.tenant_id = $1" } else { " from groups r where r.tenant_id = $1" });
-        few &= part.filter.as_ref().is_some_and(|filter| write_filter(part.is_user(), filter, statement));
+        if let Some(filter) = &part.filter {
+            write_filter(part.is_user(), filter, statement);
+        }
         if search.is_browsing() {
             write_index_seek(rank, place, limit, statement);
         }
@@ -239,7 +323,6 @@ fn write(search: &Search, place: &Place, limit: i64, statement: &mut Statement) 
     }
     statement.sql(") hits right join (select 1) one on true order by ");
     write_order(search, place.is_backward(), statement);
-    few
 }
 
 /// The resources of the page, of one type. Ends where the type's number is to be bound.
@@ -247,7 +330,7 @@ fn write_resources(part: &Part, statement: &mut Statement) {
     statement.sql(match (part.is_user(), part.with_memberships) {
         (true, true) => concat!(
             "select hits.*, u.version, u.document::text as document, u.created_at, u.updated_at, ",
-            groups_of_user!(),
+            direct_groups!(),
             " as memberships from page hits join users u on u.tenant_id = $1 and u.id = hits.id where hits.rank = "
         ),
         (true, false) => {

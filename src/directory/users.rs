@@ -12,9 +12,9 @@ use uuid::Uuid;
 
 use super::employee_search::lookup_key;
 use super::events::{Kind, with_notes};
-use super::memberships::groups_of_user;
+use super::memberships::{all_groups, direct_groups};
 use super::passwords::PasswordChange;
-use super::resource::Locked;
+use super::resource::Before;
 use super::{Caller, Directory, Error, Origin, Stored, constraint};
 use crate::scim::ScimError;
 use crate::scim::catalog::USER;
@@ -89,22 +89,24 @@ impl Directory {
     /// # Errors
     /// Only the database's.
     pub async fn user(&self, tenant_id: Uuid, id: Uuid, base: &str, with_groups: bool) -> Result<Option<Stored>, Error> {
-        let query = if with_groups {
-            sqlx::query_as::<_, Stored>(concat!(
-                "select u.id, u.version, u.document::text as document, u.created_at, u.updated_at, ",
-                groups_of_user!(),
-                " as memberships from users u where u.tenant_id = $1 and u.id = $3"
-            ))
-            .bind(tenant_id)
-            .bind(base)
-        } else {
-            sqlx::query_as::<_, Stored>(
+        if !with_groups {
+            let query = sqlx::query_as(
                 "select u.id, u.version, u.document::text as document, u.created_at, u.updated_at, null as memberships
                  from users u where u.tenant_id = $1 and u.id = $2",
-            )
-            .bind(tenant_id)
-        };
-        Ok(query.bind(id).fetch_optional(&self.pool).await?)
+            );
+            return Ok(query.bind(tenant_id).bind(id).fetch_optional(&self.pool).await?);
+        }
+        let query = sqlx::query_as(concat!(
+            "select u.id, u.version, u.document::text as document, u.created_at, u.updated_at, ",
+            direct_groups!(),
+            " as memberships from users u where u.tenant_id = $1 and u.id = $3"
+        ));
+        let found: Option<Stored> = query.bind(tenant_id).bind(base).bind(id).fetch_optional(&self.pool).await?;
+        let Some(mut stored) = found else { return Ok(None) };
+        if stored.memberships.is_none() {
+            stored.memberships = all_groups(&self.pool, tenant_id, base, &[id]).await?.remove(&id);
+        }
+        Ok(Some(stored))
     }
 
     /// Replaces a user (RFC 7644 §3.5.1): what the body leaves out is unassigned. A body that changes nothing writes nothing.
@@ -125,8 +127,16 @@ impl Directory {
             let work = Arc::clone(&work);
             async move {
                 let (reading, password, if_match, notes) = &*work;
+                let mut connection = pool.acquire().await?;
+                match replace(&mut connection, &origin, id, reading, password, if_match.as_ref(), notes, Hold::Nothing).await {
+                    Err(error) if error.is_overtaken() => connection.release(),
+                    outcome => {
+                        connection.release();
+                        return outcome;
+                    }
+                }
                 let mut transaction = pool.begin().await?;
-                let stored = replace(&mut transaction, &origin, id, reading, password, if_match.as_ref(), notes).await?;
+                let stored = replace(&mut transaction, &origin, id, reading, password, if_match.as_ref(), notes, Hold::Row).await?;
                 transaction.commit().await?;
                 Ok(stored)
             }
@@ -152,8 +162,17 @@ impl Directory {
             let work = Arc::clone(&work);
             async move {
                 let (patch, password, if_match, reader) = &*work;
+                let mut connection = pool.acquire().await?;
+                match self::patch(&mut connection, &origin, id, patch, password, if_match.as_ref(), reader.clone(), Hold::Nothing).await {
+                    Err(error) if error.is_overtaken() => connection.release(),
+                    outcome => {
+                        connection.release();
+                        return outcome;
+                    }
+                }
                 let mut transaction = pool.begin().await?;
-                let stored = self::patch(&mut transaction, &origin, id, patch, password, if_match.as_ref(), reader.clone()).await?;
+                let stored =
+                    self::patch(&mut transaction, &origin, id, patch, password, if_match.as_ref(), reader.clone(), Hold::Row).await?;
                 transaction.commit().await?;
                 Ok(stored)
             }
@@ -195,7 +214,7 @@ pub(super) async fn create(
     insert(connection, origin, id, reading, &projection, password, &change).await
 }
 
-/// PUT in the caller's transaction.
+/// PUT on the caller's connection; with [`Hold::Row`] in the caller's transaction.
 pub(super) async fn replace(
     connection: &mut PgConnection,
     origin: &Origin,
@@ -204,14 +223,15 @@ pub(super) async fn replace(
     password: &PasswordChange,
     if_match: Option<&Condition>,
     notes: &Value,
+    hold: Hold,
 ) -> Result<Stored, Error> {
-    let locked = lock(connection, origin, id).await?;
-    check_if_match(if_match, locked.version)?;
+    let before = read(connection, origin, id, hold).await?;
+    check_if_match(if_match, before.version)?;
     let next = Next { document: &reading.document, unmapped: &reading.unmapped, password };
-    save(connection, origin, id, locked, next, notes).await
+    save(connection, origin, id, before, next, notes, hold).await
 }
 
-/// PATCH in the caller's transaction.
+/// PATCH, as [`replace`].
 pub(super) async fn patch(
     connection: &mut PgConnection,
     origin: &Origin,
@@ -220,12 +240,13 @@ pub(super) async fn patch(
     password: &PasswordChange,
     if_match: Option<&Condition>,
     mut reader: Reader,
+    hold: Hold,
 ) -> Result<Stored, Error> {
-    let locked = lock(connection, origin, id).await?;
-    check_if_match(if_match, locked.version)?;
-    let patched = patch.apply(&USER, &locked.document()?, &locked.unmapped, &mut reader)?;
+    let before = read(connection, origin, id, hold).await?;
+    check_if_match(if_match, before.version)?;
+    let patched = patch.apply(&USER, &before.document()?, &before.unmapped, &mut reader)?;
     let next = Next { document: &patched.document, unmapped: &patched.unmapped, password };
-    save(connection, origin, id, locked, next, &reader.notes_json()).await
+    save(connection, origin, id, before, next, &reader.notes_json(), hold).await
 }
 
 #[derive(sqlx::FromRow)]
@@ -325,19 +346,55 @@ async fn insert(
     Ok(Stored { id, version: saved.version, document, created_at: saved.created_at, updated_at: saved.updated_at, memberships: None })
 }
 
-/// Others may make the user a member meanwhile (`no key`): a change of a user and one of a group do not wait for each other.
-async fn lock(connection: &mut PgConnection, origin: &Origin, id: Uuid) -> Result<Locked, Error> {
-    let locked = sqlx::query_as::<_, Locked>(concat!(
-        "select u.version, u.document::text as document, u.unmapped, u.created_at, u.updated_at, ",
-        groups_of_user!(),
-        " as memberships from users u where u.tenant_id = $1 and u.id = $3 for no key update of u"
-    ))
-    .bind(origin.tenant_id())
-    .bind(&*origin.base)
-    .bind(id)
-    .fetch_optional(connection)
-    .await?;
-    locked.ok_or_else(|| ScimError::not_found("User", &id.to_string()).into())
+/// What keeps others from changing a user between the moment it is read and the write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// Nothing: the write finds out and writes nothing then ([`Error::overtaken`]). Two statements and no transaction around them,
+    /// one when there is nothing to write.
+    Nothing,
+    /// The row's lock, in a transaction. Others may make the user a member meanwhile (`no key`): a change of a user and one of a
+    /// group do not wait for each other.
+    Row,
+}
+
+/// A user that is to be changed. `xmin` is the transaction that wrote the row: another one when anything of it was written since.
+async fn read(connection: &mut PgConnection, origin: &Origin, id: Uuid, hold: Hold) -> Result<User, Error> {
+    macro_rules! statement {
+        ($lock:literal) => {
+            concat!(
+                "select u.version, u.document::text as document, u.unmapped, u.created_at, u.updated_at, ",
+                direct_groups!(),
+                " as memberships, u.xmin::text as xmin from users u where u.tenant_id = $1 and u.id = $3",
+                $lock
+            )
+        };
+    }
+    let query = match hold {
+        Hold::Nothing => sqlx::query_as::<_, User>(statement!("")),
+        Hold::Row => sqlx::query_as(statement!(" for no key update of u")),
+    };
+    let read = query.bind(origin.tenant_id()).bind(&*origin.base).bind(id).fetch_optional(&mut *connection).await?;
+    let mut user = read.ok_or_else(|| ScimError::not_found("User", &id.to_string()))?;
+    if user.before.memberships.is_none() {
+        user.before.memberships = all_groups(connection, origin.tenant_id(), &origin.base, &[id]).await?.remove(&id);
+    }
+    Ok(user)
+}
+
+/// A user that is to be changed, and who wrote it.
+#[derive(sqlx::FromRow)]
+struct User {
+    #[sqlx(flatten)]
+    before: Before,
+    xmin: String,
+}
+
+impl std::ops::Deref for User {
+    type Target = Before;
+
+    fn deref(&self) -> &Before {
+        &self.before
+    }
 }
 
 /// What a user is to become.
@@ -347,27 +404,28 @@ struct Next<'a> {
     password: &'a PasswordChange,
 }
 
-/// Writes a user that is locked, when the document, the password or what is kept aside differs from what is stored.
+/// Writes a user, when the document, the password or what is kept aside differs from what is stored.
 async fn save(
     connection: &mut PgConnection,
     origin: &Origin,
     id: Uuid,
-    locked: Locked,
+    user: User,
     next: Next<'_>,
     notes: &Value,
+    hold: Hold,
 ) -> Result<Stored, Error> {
-    let before = locked.document()?;
+    let before = user.document()?;
     let mut attributes = before.changed_attributes(next.document);
     // What is kept aside and the password are not part of the resource as it is shown: they leave its version alone.
     let bump = i64::from(!attributes.is_empty());
     if next.password.is_change() {
         attributes.push("password".into());
     }
-    if attributes.is_empty() && *next.unmapped == locked.unmapped.0 {
-        return Ok(locked.unchanged(id));
+    if attributes.is_empty() && *next.unmapped == user.unmapped.0 {
+        return Ok(user.before.unchanged(id));
     }
     let projection = Projection::of(&origin.caller, id, next.document, next.unmapped)?;
-    let fields = employee_of(&origin.caller, &before, &locked.unmapped).changed_fields(&projection.employee);
+    let fields = employee_of(&origin.caller, &before, &user.unmapped).changed_fields(&projection.employee);
     let mut change = json!({ "attributes": attributes, "employee": fields });
     if before.is_active() != projection.active {
         change["active"] = projection.active.into();
@@ -376,19 +434,29 @@ async fn save(
     let text = next.document.to_text();
     let change = with_notes(change, notes);
     let row = Row { origin, id, document: &text, unmapped: next.unmapped, projection: &projection, kind, change: &change };
-    let saved = update(connection, row, next.password, bump).await?;
+    let saved = update(connection, row, next.password, bump, &user.xmin).await?;
+    let Some(saved) = saved else {
+        // Under the lock only the mapping can have changed.
+        return Err(if hold == Hold::Row { Error::mapping_changed() } else { Error::overtaken() });
+    };
     Ok(Stored {
         id,
         version: saved.version,
         document: text,
         created_at: saved.created_at,
         updated_at: saved.updated_at,
-        memberships: locked.memberships,
+        memberships: user.before.memberships,
     })
 }
 
-/// Writes a changed user; as [`insert`], only while the mapping is the tenant's.
-async fn update(connection: &mut PgConnection, row: Row<'_>, password: &PasswordChange, bump: i64) -> Result<Times, Error> {
+/// Writes a changed user; as [`insert`], only while the mapping is the tenant's, and only what the transaction `xmin` wrote.
+async fn update(
+    connection: &mut PgConnection,
+    row: Row<'_>,
+    password: &PasswordChange,
+    bump: i64,
+    xmin: &str,
+) -> Result<Option<Times>, Error> {
     let employee = &row.projection.employee;
     row.bind_to(sqlx::query_as::<_, Times>(
         "with mapped as (
@@ -401,7 +469,7 @@ async fn update(connection: &mut PgConnection, row: Row<'_>, password: &Password
                  password_hash = case when $31 then $32 else password_hash end, mapping_version = $33, version = version + $30,
                  updated_at = case when $30 = 0 then updated_at
                      else greatest(date_trunc('milliseconds', clock_timestamp()), updated_at + interval '1 millisecond') end
-             from mapped where users.tenant_id = $1 and users.id = $2
+             from mapped where users.tenant_id = $1 and users.id = $2 and users.xmin::text = $36
              returning users.version, users.created_at, users.updated_at
          ), recorded as (
              insert into events (tenant_id, connection_id, token_id, request_id, kind, resource_type, resource_id, outcome, change)
@@ -415,10 +483,10 @@ async fn update(connection: &mut PgConnection, row: Row<'_>, password: &Password
     .bind(row.origin.caller.mapping.version)
     .bind(lookup_key(employee.email.as_deref()))
     .bind(lookup_key(employee.manager_id.as_deref()))
+    .bind(xmin)
     .fetch_optional(connection)
     .await
-    .map_err(|error| refusal(error, &row.projection.user_name))?
-    .ok_or_else(Error::mapping_changed)
+    .map_err(|error| refusal(error, &row.projection.user_name))
 }
 
 /// Groups are locked before the user, in the order of their ids, as a change of members locks them: so neither waits for the
