@@ -14,7 +14,7 @@ use sqlx::{Executor as _, PgConnection};
 use uuid::Uuid;
 
 use super::passwords::PasswordChange;
-use super::users::Hold;
+use super::users::{Hold, Terms};
 use super::{Directory, Error, Origin, Pool, groups, users};
 use crate::scim::ScimError;
 use crate::scim::bulk::{Action, BulkRequest, Change, Operation};
@@ -300,10 +300,11 @@ async fn write(connection: &mut PgConnection, work: &Work, index: usize) -> Resu
     let (origin, id, if_match) = (&work.origin, *id, if_match.as_ref());
     let notes = &reader.notes_json();
     let password = work.passwords.get(&index).unwrap_or(&PasswordChange::Keep);
+    let terms = &Terms { password, if_match, hold: Hold::Row };
     let stored = match (is_group(resource_type), action) {
         (false, Action::Create(reading)) => users::create(connection, origin, id, reading, password, notes).await?,
-        (false, Action::Replace(reading)) => users::replace(connection, origin, id, reading, password, if_match, notes, Hold::Row).await?,
-        (false, Action::Patch(patch)) => users::patch(connection, origin, id, patch, password, if_match, reader.clone(), Hold::Row).await?,
+        (false, Action::Replace(reading)) => users::replace(connection, origin, id, reading, terms, notes).await?,
+        (false, Action::Patch(patch)) => users::patch(connection, origin, id, patch, terms, reader.clone()).await?,
         (true, Action::Create(reading)) => groups::create(connection, origin, id, reading, notes).await?,
         (true, Action::Replace(reading)) => groups::replace(connection, origin, id, reading, if_match, notes).await?,
         (true, Action::Patch(patch)) => groups::patch(connection, origin, id, patch, if_match, reader.clone()).await?,

@@ -17,7 +17,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use sqlx::postgres::{PgConnectOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
 use sqlx::{Connection as _, Describe, Either, Execute, Executor, PgConnection, Postgres, SqlStr};
 
-use super::PoolSettings;
+use super::{Error, PoolSettings};
 
 /// A connection that lay unused for this long is tested before it is handed out: a restarted or failed-over database is then
 /// noticed by us and not by a request. Busier connections are not, which saves a round trip on each request.
@@ -143,6 +143,16 @@ impl Borrowed {
     /// Gives the connection back: nothing is on the way on it and no transaction is open.
     pub(super) fn release(mut self) {
         self.object = None;
+    }
+
+    /// Gives the connection back after statements outside a transaction: at once when they did all they should or the client's fault
+    /// ended them. What the database could not do may have left it in any state.
+    pub(super) fn release_after<T>(self, outcome: &Result<T, Error>) {
+        match outcome {
+            Ok(_) | Err(Error::Scim(_)) => self.release(),
+            Err(error) if error.is_overtaken() => self.release(),
+            Err(_) => drop(self),
+        }
     }
 }
 

@@ -127,16 +127,16 @@ impl Directory {
             let work = Arc::clone(&work);
             async move {
                 let (reading, password, if_match, notes) = &*work;
+                let mut terms = Terms { password, if_match: if_match.as_ref(), hold: Hold::Nothing };
                 let mut connection = pool.acquire().await?;
-                match replace(&mut connection, &origin, id, reading, password, if_match.as_ref(), notes, Hold::Nothing).await {
-                    Err(error) if error.is_overtaken() => connection.release(),
-                    outcome => {
-                        connection.release();
-                        return outcome;
-                    }
+                let outcome = replace(&mut connection, &origin, id, reading, &terms, notes).await;
+                connection.release_after(&outcome);
+                if !outcome.as_ref().is_err_and(Error::is_overtaken) {
+                    return outcome;
                 }
+                terms.hold = Hold::Row;
                 let mut transaction = pool.begin().await?;
-                let stored = replace(&mut transaction, &origin, id, reading, password, if_match.as_ref(), notes, Hold::Row).await?;
+                let stored = replace(&mut transaction, &origin, id, reading, &terms, notes).await?;
                 transaction.commit().await?;
                 Ok(stored)
             }
@@ -162,17 +162,16 @@ impl Directory {
             let work = Arc::clone(&work);
             async move {
                 let (patch, password, if_match, reader) = &*work;
+                let mut terms = Terms { password, if_match: if_match.as_ref(), hold: Hold::Nothing };
                 let mut connection = pool.acquire().await?;
-                match self::patch(&mut connection, &origin, id, patch, password, if_match.as_ref(), reader.clone(), Hold::Nothing).await {
-                    Err(error) if error.is_overtaken() => connection.release(),
-                    outcome => {
-                        connection.release();
-                        return outcome;
-                    }
+                let outcome = self::patch(&mut connection, &origin, id, patch, &terms, reader.clone()).await;
+                connection.release_after(&outcome);
+                if !outcome.as_ref().is_err_and(Error::is_overtaken) {
+                    return outcome;
                 }
+                terms.hold = Hold::Row;
                 let mut transaction = pool.begin().await?;
-                let stored =
-                    self::patch(&mut transaction, &origin, id, patch, password, if_match.as_ref(), reader.clone(), Hold::Row).await?;
+                let stored = self::patch(&mut transaction, &origin, id, patch, &terms, reader.clone()).await?;
                 transaction.commit().await?;
                 Ok(stored)
             }
@@ -220,15 +219,13 @@ pub(super) async fn replace(
     origin: &Origin,
     id: Uuid,
     reading: &Reading,
-    password: &PasswordChange,
-    if_match: Option<&Condition>,
+    terms: &Terms<'_>,
     notes: &Value,
-    hold: Hold,
 ) -> Result<Stored, Error> {
-    let before = read(connection, origin, id, hold).await?;
-    check_if_match(if_match, before.version)?;
-    let next = Next { document: &reading.document, unmapped: &reading.unmapped, password };
-    save(connection, origin, id, before, next, notes, hold).await
+    let before = read(connection, origin, id, terms.hold).await?;
+    check_if_match(terms.if_match, before.version)?;
+    let next = Next { document: &reading.document, unmapped: &reading.unmapped, password: terms.password };
+    save(connection, origin, id, before, next, notes, terms.hold).await
 }
 
 /// PATCH, as [`replace`].
@@ -237,16 +234,14 @@ pub(super) async fn patch(
     origin: &Origin,
     id: Uuid,
     patch: &Patch,
-    password: &PasswordChange,
-    if_match: Option<&Condition>,
+    terms: &Terms<'_>,
     mut reader: Reader,
-    hold: Hold,
 ) -> Result<Stored, Error> {
-    let before = read(connection, origin, id, hold).await?;
-    check_if_match(if_match, before.version)?;
+    let before = read(connection, origin, id, terms.hold).await?;
+    check_if_match(terms.if_match, before.version)?;
     let patched = patch.apply(&USER, &before.document()?, &before.unmapped, &mut reader)?;
-    let next = Next { document: &patched.document, unmapped: &patched.unmapped, password };
-    save(connection, origin, id, before, next, &reader.notes_json(), hold).await
+    let next = Next { document: &patched.document, unmapped: &patched.unmapped, password: terms.password };
+    save(connection, origin, id, before, next, &reader.notes_json(), terms.hold).await
 }
 
 #[derive(sqlx::FromRow)]
@@ -344,6 +339,13 @@ async fn insert(
     .map_err(|error| refusal(error, &projection.user_name))?
     .ok_or_else(Error::mapping_changed)?;
     Ok(Stored { id, version: saved.version, document, created_at: saved.created_at, updated_at: saved.updated_at, memberships: None })
+}
+
+/// Under which terms a user is changed.
+pub(super) struct Terms<'a> {
+    pub(super) password: &'a PasswordChange,
+    pub(super) if_match: Option<&'a Condition>,
+    pub(super) hold: Hold,
 }
 
 /// What keeps others from changing a user between the moment it is read and the write.
