@@ -1,22 +1,38 @@
-//! The two views of a membership as JSON text, made by PostgreSQL in the statement that reads the resources: never a query per
-//! row of the answer. Fragments of static SQL; `$1` is the tenant and `$2` the URL of the base, ready to stand inside a JSON string.
+//! The two views of a membership, read in the statement that reads the resources: never a query per row of the answer. Fragments of static SQL; `$1` is the tenant and `$2` the URL of the base, ready to stand inside a JSON string.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
 use sqlx::PgExecutor;
 use uuid::Uuid;
 
-/// `groups` of the user `u` (RFC 7643 §4.1.2) where none of them is in another group; null where one is, and [`all_groups`] has to
-/// look. Most directories have no nested groups, and looking for them upwards costs more than all the rest of reading a user. Names
-/// are looked up by a subselect, as in `members_of_group`.
+/// A UUID as PostgreSQL writes it.
+const UUID_CHARS: usize = 36;
+
+/// `groups` of the user `u` (RFC 7643 §4.1.2) as an array of text: an id and a name each, for [`groups_json`]. Null stands for a group
+/// that is in another one: then [`all_groups`] has to look. Most directories have no nested groups, and looking for them upwards
+/// costs more than all the rest of reading a user. Names are looked up by a subselect, as in `members_of_group`.
 macro_rules! direct_groups {
     () => {
-        "(select case when bool_or(exists (select from subgroups s where s.tenant_id = $1 and s.child_id = m.group_id)) then null
-              else '[' || coalesce(string_agg('{\"value\":\"' || m.group_id || '\",\"$ref\":\"' || $2 || '/Groups/' || m.group_id
-                  || '\",\"display\":' || to_json((select h.display_name from groups h where h.tenant_id = $1 and h.id = m.group_id))
-                  || ',\"type\":\"direct\"}', ',' order by m.group_id), '') || ']' end
-          from members m where m.tenant_id = $1 and m.user_id = u.id)"
+        "array(select case when exists (select from subgroups s where s.tenant_id = $1 and s.child_id = m.group_id) then null
+                   else m.group_id::text || (select h.display_name from groups h where h.tenant_id = $1 and h.id = m.group_id) end
+               from members m where m.tenant_id = $1 and m.user_id = u.id order by m.group_id)"
     };
+}
+
+/// What `direct_groups` gives, as JSON text. `None` when a group is in another one.
+pub(super) fn groups_json(base: &str, groups: &[Option<String>]) -> Option<String> {
+    let mut text = String::with_capacity(2 + groups.len() * (200 + base.len()));
+    text.push('[');
+    for (index, group) in groups.iter().enumerate() {
+        // A group that was deleted while the statement ran has no name any more, and looking again does not find it.
+        let (id, name) = group.as_ref()?.split_at_checked(UUID_CHARS)?;
+        let name = serde_json::Value::from(name);
+        let separator = if index == 0 { "" } else { "," };
+        let _ = write!(text, "{separator}{{\"value\":\"{id}\",\"$ref\":\"{base}/Groups/{id}\",\"display\":{name},\"type\":\"direct\"}}");
+    }
+    text.push(']');
+    Some(text)
 }
 
 /// `groups` of users as JSON text: direct ones and those that hold them. `union` makes circles end.

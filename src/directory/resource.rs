@@ -46,6 +46,7 @@ pub struct Stored {
     /// When it was last changed.
     pub updated_at: DateTime<Utc>,
     /// `groups` of a user or `members` of a group as JSON text.
+    #[sqlx(default)]
     pub memberships: Option<String>,
 }
 
@@ -76,6 +77,7 @@ pub(super) struct Before {
     pub(super) unmapped: Json<Map<String, Value>>,
     pub(super) created_at: DateTime<Utc>,
     pub(super) updated_at: DateTime<Utc>,
+    #[sqlx(default)]
     pub(super) memberships: Option<String>,
 }
 

@@ -13,7 +13,7 @@ use sqlx::{Encode, Postgres, QueryBuilder, Row as _, Type};
 use uuid::Uuid;
 
 use super::conditions::{Lookup, Memberships, Uses, write_filter, write_searchable};
-use super::memberships::{all_groups, direct_groups, members_of_group};
+use super::memberships::{all_groups, direct_groups, groups_json, members_of_group};
 use super::{Directory, Error, Stored};
 use crate::scim::catalog;
 use crate::scim::cursor::{Position, SORT_KEY_CHARS};
@@ -108,7 +108,7 @@ impl Directory {
         let rows = statement.0.build().persistent(by_index).fetch_all(&self.pool).await?;
         let total = rows.first().map(|row| row.try_get::<Option<i64>, _>("total")).transpose()?.flatten();
         // A page without results is one row that holds the total alone.
-        let mut found = rows.iter().filter_map(|row| found(search, row).transpose()).collect::<Result<Vec<_>, sqlx::Error>>()?;
+        let mut found = rows.iter().filter_map(|row| found(search, base, row).transpose()).collect::<Result<Vec<_>, sqlx::Error>>()?;
         self.complete_groups(tenant_id, base, search, &mut found).await?;
         let wanted = usize::try_from(limit).unwrap_or_default();
         let more = found.len() > wanted;
@@ -161,18 +161,23 @@ impl Directory {
     }
 }
 
-fn found(search: &Search, row: &PgRow) -> Result<Option<Found>, sqlx::Error> {
+fn found(search: &Search, base: &str, row: &PgRow) -> Result<Option<Found>, sqlx::Error> {
     let Some(id) = row.try_get::<Option<Uuid>, _>("id")? else { return Ok(None) };
     let position = Position { rank: row.try_get("rank")?, sort: row.try_get("sort")?, seq: row.try_get("seq")? };
     let part = usize::try_from(position.rank).ok().and_then(|rank| search.parts.get(rank));
     let resource_type = part.expect("the statement numbers the parts").resource_type;
+    let groups: Option<Vec<Option<String>>> = row.try_get("groups")?;
+    let memberships = match groups {
+        Some(groups) => groups_json(base, &groups),
+        None => row.try_get("memberships")?,
+    };
     let stored = Stored {
         id,
         version: row.try_get("version")?,
         document: row.try_get("document")?,
         created_at: row.try_get("created_at")?,
         updated_at: row.try_get("updated_at")?,
-        memberships: row.try_get("memberships")?,
+        memberships,
     };
     Ok(Some(Found { resource_type, position, stored }))
 }
@@ -269,23 +274,23 @@ fn write_shown(part: &Part, statement: &mut Statement) {
     statement.sql(match (part.is_user(), part.with_memberships) {
         (true, true) => concat!(
             "select null::bigint as total, 0 as rank, null::text as sort, u.id, u.seq, u.version, u.document::text as document,
-                 u.created_at, u.updated_at, ",
+                 u.created_at, u.updated_at, null::text as memberships, ",
             direct_groups!(),
-            " as memberships from ("
+            " as groups from ("
         ),
         (true, false) => {
             "select null::bigint as total, 0 as rank, null::text as sort, u.id, u.seq, u.version, u.document::text as document,
-                 u.created_at, u.updated_at, null::text as memberships from ("
+                 u.created_at, u.updated_at, null::text as memberships, null::text[] as groups from ("
         }
         (false, true) => concat!(
             "select null::bigint as total, 0 as rank, null::text as sort, g.id, g.seq, g.version, g.document::text as document,
                  g.created_at, g.updated_at, ",
             members_of_group!(),
-            " as memberships from ("
+            " as memberships, null::text[] as groups from ("
         ),
         (false, false) => {
             "select null::bigint as total, 0 as rank, null::text as sort, g.id, g.seq, g.version, g.document::text as document,
-                 g.created_at, g.updated_at, null::text as memberships from ("
+                 g.created_at, g.updated_at, null::text as memberships, null::text[] as groups from ("
         }
     });
 }
@@ -315,7 +320,9 @@ fn write(search: &Search, place: &Place, limit: i64, statement: &mut Statement) 
     }
     statement.sql(" limit ").bind(limit);
     statement.sql(if search.is_browsing() { ") select null::bigint as total" } else { ") select (select count(*) from hits) as total" });
-    statement.sql(", hits.rank, hits.seq, hits.sort::text as sort, hits.id, version, document, created_at, updated_at, memberships from (");
+    statement.sql(
+        ", hits.rank, hits.seq, hits.sort::text as sort, hits.id, version, document, created_at, updated_at, memberships, groups from (",
+    );
     for (rank, part) in (0_i32..).zip(&search.parts) {
         statement.sql(if rank == 0 { "" } else { " union all " });
         write_resources(part, statement);
@@ -329,21 +336,23 @@ fn write(search: &Search, place: &Place, limit: i64, statement: &mut Statement) 
 fn write_resources(part: &Part, statement: &mut Statement) {
     statement.sql(match (part.is_user(), part.with_memberships) {
         (true, true) => concat!(
-            "select hits.*, u.version, u.document::text as document, u.created_at, u.updated_at, ",
+            "select hits.*, u.version, u.document::text as document, u.created_at, u.updated_at, null::text as memberships, ",
             direct_groups!(),
-            " as memberships from page hits join users u on u.tenant_id = $1 and u.id = hits.id where hits.rank = "
+            " as groups from page hits join users u on u.tenant_id = $1 and u.id = hits.id where hits.rank = "
         ),
         (true, false) => {
-            "select hits.*, u.version, u.document::text as document, u.created_at, u.updated_at, null::text as memberships
+            "select hits.*, u.version, u.document::text as document, u.created_at, u.updated_at, null::text as memberships,
+                 null::text[] as groups
              from page hits join users u on u.tenant_id = $1 and u.id = hits.id where hits.rank = "
         }
         (false, true) => concat!(
             "select hits.*, g.version, g.document::text as document, g.created_at, g.updated_at, ",
             members_of_group!(),
-            " as memberships from page hits join groups g on g.tenant_id = $1 and g.id = hits.id where hits.rank = "
+            " as memberships, null::text[] as groups from page hits join groups g on g.tenant_id = $1 and g.id = hits.id where hits.rank = "
         ),
         (false, false) => {
-            "select hits.*, g.version, g.document::text as document, g.created_at, g.updated_at, null::text as memberships
+            "select hits.*, g.version, g.document::text as document, g.created_at, g.updated_at, null::text as memberships,
+                 null::text[] as groups
              from page hits join groups g on g.tenant_id = $1 and g.id = hits.id where hits.rank = "
         }
     });

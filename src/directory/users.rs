@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::employee_search::lookup_key;
 use super::events::{Kind, with_notes};
-use super::memberships::{all_groups, direct_groups};
+use super::memberships::{all_groups, direct_groups, groups_json};
 use super::passwords::PasswordChange;
 use super::resource::Before;
 use super::{Caller, Directory, Error, Origin, Stored, constraint};
@@ -91,21 +91,21 @@ impl Directory {
     pub async fn user(&self, tenant_id: Uuid, id: Uuid, base: &str, with_groups: bool) -> Result<Option<Stored>, Error> {
         if !with_groups {
             let query = sqlx::query_as(
-                "select u.id, u.version, u.document::text as document, u.created_at, u.updated_at, null as memberships
-                 from users u where u.tenant_id = $1 and u.id = $2",
+                "select u.id, u.version, u.document::text as document, u.created_at, u.updated_at from users u where u.tenant_id = $1 and u.id = $2",
             );
             return Ok(query.bind(tenant_id).bind(id).fetch_optional(&self.pool).await?);
         }
         let query = sqlx::query_as(concat!(
             "select u.id, u.version, u.document::text as document, u.created_at, u.updated_at, ",
             direct_groups!(),
-            " as memberships from users u where u.tenant_id = $1 and u.id = $3"
+            " as groups from users u where u.tenant_id = $1 and u.id = $2"
         ));
-        let found: Option<Stored> = query.bind(tenant_id).bind(base).bind(id).fetch_optional(&self.pool).await?;
-        let Some(mut stored) = found else { return Ok(None) };
-        if stored.memberships.is_none() {
-            stored.memberships = all_groups(&self.pool, tenant_id, base, &[id]).await?.remove(&id);
-        }
+        let found: Option<WithGroups<Stored>> = query.bind(tenant_id).bind(id).fetch_optional(&self.pool).await?;
+        let Some(WithGroups { row: mut stored, groups }) = found else { return Ok(None) };
+        stored.memberships = match groups_json(base, &groups) {
+            Some(groups) => Some(groups),
+            None => all_groups(&self.pool, tenant_id, base, &[id]).await?.remove(&id),
+        };
         Ok(Some(stored))
     }
 
@@ -366,21 +366,30 @@ async fn read(connection: &mut PgConnection, origin: &Origin, id: Uuid, hold: Ho
             concat!(
                 "select u.version, u.document::text as document, u.unmapped, u.created_at, u.updated_at, ",
                 direct_groups!(),
-                " as memberships, u.xmin::text as xmin from users u where u.tenant_id = $1 and u.id = $3",
+                " as groups, u.xmin::text as xmin from users u where u.tenant_id = $1 and u.id = $2",
                 $lock
             )
         };
     }
     let query = match hold {
-        Hold::Nothing => sqlx::query_as::<_, User>(statement!("")),
+        Hold::Nothing => sqlx::query_as::<_, WithGroups<User>>(statement!("")),
         Hold::Row => sqlx::query_as(statement!(" for no key update of u")),
     };
-    let read = query.bind(origin.tenant_id()).bind(&*origin.base).bind(id).fetch_optional(&mut *connection).await?;
-    let mut user = read.ok_or_else(|| ScimError::not_found("User", &id.to_string()))?;
-    if user.before.memberships.is_none() {
-        user.before.memberships = all_groups(connection, origin.tenant_id(), &origin.base, &[id]).await?.remove(&id);
-    }
+    let read = query.bind(origin.tenant_id()).bind(id).fetch_optional(&mut *connection).await?;
+    let WithGroups { row: mut user, groups } = read.ok_or_else(|| ScimError::not_found("User", &id.to_string()))?;
+    user.before.memberships = match groups_json(&origin.base, &groups) {
+        Some(groups) => Some(groups),
+        None => all_groups(connection, origin.tenant_id(), &origin.base, &[id]).await?.remove(&id),
+    };
     Ok(user)
+}
+
+/// A row of users, and the groups as `direct_groups` gives them.
+#[derive(sqlx::FromRow)]
+struct WithGroups<T> {
+    #[sqlx(flatten)]
+    row: T,
+    groups: Vec<Option<String>>,
 }
 
 /// A user that is to be changed, and who wrote it.
