@@ -41,7 +41,7 @@ use servers::{Postgres, Server};
 pub(crate) type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// Users of the first stage.
-const FIRST_STAGE: usize = 10_000;
+pub(crate) const FIRST_STAGE: usize = 10_000;
 
 /// Measures Frontdesk against the floor and writes docs/performance.md.
 #[derive(Debug, Clone, clap::Parser)]
@@ -166,6 +166,7 @@ async fn measure(settings: Settings) -> Outcome<()> {
             writes::all(&mut bench).await?;
         }
     }
+    reads::same_at_all_sizes(&mut bench);
     reads::attributes(&mut bench).await?;
     reads::lists(&mut bench).await?;
     single::scans(&mut bench).await?;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::contest::{CONNECTIONS, Contest, Entry, Goal, Series, grouped, hold, middle};
 use crate::load::{Connection, Load, Request, Turn, encode};
 use crate::servers::Server;
-use crate::{Bench, Outcome, progress, seed};
+use crate::{Bench, FIRST_STAGE, Outcome, progress, seed};
 
 /// Users a page.
 pub(crate) const PAGE: usize = 100;
@@ -41,7 +41,7 @@ pub(crate) fn filter(text: &str) -> String {
 /// What finds one user: by id, by user name, by external id. At every stage, since it must not depend on their number.
 pub(crate) async fn lookups(bench: &mut Bench) -> Outcome<()> {
     let users = bench.users.len();
-    let connections = if users == 10_000 || users == bench.settings.users() { &CONNECTIONS } else { &CONNECTIONS[..1] };
+    let connections = if users == FIRST_STAGE || users == bench.settings.users() { &CONNECTIONS } else { &CONNECTIONS[..1] };
     let (floor, frontdesk) = (&bench.floor, &bench.frontdesk);
     let (ids, others) = (Rc::clone(&bench.users), Rc::clone(&bench.users));
     let get = Contest {
@@ -94,6 +94,26 @@ pub(crate) async fn lookups(bench: &mut Bench) -> Outcome<()> {
 
 fn by_user_name(user: usize) -> String {
     filter(&format!("userName eq \"{}\"", seed::user_name(user)))
+}
+
+/// How much of its ratio to the floor a lookup may lose from the first stage to the last.
+const SAME: f64 = 0.9;
+
+/// The ratios at the last stage against those at the first.
+pub(crate) fn same_at_all_sizes(bench: &mut Bench) {
+    let users = bench.users.len();
+    for (key, entry) in [("get", "GET /Users/{id}"), ("user-name", "filter userName eq"), ("external-id", "filter externalId eq")] {
+        let ratio = |users| {
+            let row = bench.results.row(key, users, entry, CONNECTIONS[0])?;
+            let floor = bench.results.row(key, users, row.floor.as_deref()?, CONNECTIONS[0])?;
+            Some(row.median.per_second / floor.median.per_second)
+        };
+        let (Some(first), Some(last)) = (ratio(FIRST_STAGE), ratio(users)) else { continue };
+        let data = format!("{} and {} users", grouped(FIRST_STAGE), grouped(users));
+        let measured = format!("{first:.2} and {last:.2}");
+        let goal = format!("the same ratio, within {:.0} %", (1.0 - SAME) * 100.0);
+        bench.results.judge(entry, &data, &goal, measured, Some(last >= SAME * first));
+    }
 }
 
 /// Equality on any one attribute, against equality on the user name.

@@ -123,9 +123,11 @@ impl Server {
     }
 }
 
-/// Frontdesk, the release build, on the cluster's database, with default settings. Its log goes nowhere, at the default level.
+/// Frontdesk on the cluster's database, with default settings: the release build of this checkout, or the one that `FRONTDESK_BIN`
+/// names. Its log goes nowhere, at the default level.
 pub(crate) fn command(postgres: &Postgres, listen: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_frontdesk"));
+    let binary = std::env::var_os("FRONTDESK_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_frontdesk").into());
+    let mut command = Command::new(binary);
     command.env_clear().env("DATABASE_URL", postgres.frontdesk()).env("FRONTDESK_LISTEN", listen);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command
