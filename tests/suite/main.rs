@@ -26,6 +26,7 @@ mod etags;
 mod events;
 mod filter_agreement;
 mod floors;
+mod fuzz_replay;
 mod jumpcloud;
 mod jumpcloud_groups;
 mod jumpcloud_mapping;
