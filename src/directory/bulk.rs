@@ -304,7 +304,7 @@ async fn write(connection: &mut PgConnection, work: &Work, index: usize) -> Resu
     let stored = match (is_group(resource_type), action) {
         (false, Action::Create(reading)) => users::create(connection, origin, id, reading, password, notes).await?,
         (false, Action::Replace(reading)) => users::replace(connection, origin, id, reading, terms, notes).await?,
-        (false, Action::Patch(patch)) => users::patch(connection, origin, id, patch, terms, reader.clone()).await?,
+        (false, Action::Patch(patch)) => users::patch(connection, origin, id, (patch, resource_type), terms, reader.clone()).await?,
         (true, Action::Create(reading)) => groups::create(connection, origin, id, reading, notes).await?,
         (true, Action::Replace(reading)) => groups::replace(connection, origin, id, reading, if_match, notes).await?,
         (true, Action::Patch(patch)) => groups::patch(connection, origin, id, patch, if_match, reader.clone()).await?,

@@ -14,6 +14,7 @@ use super::{
     Directory, Error, Pool, Profile, Provider, TenantMapping, TenantSettings, Token,
     vocabulary::{Conformance, Scope},
 };
+use crate::scim::schema::ResourceType;
 
 /// How long a caller is remembered: so long a revoked token may still work.
 const REMEMBERED_FOR: Duration = Duration::from_secs(1);
@@ -46,6 +47,14 @@ pub struct Caller {
     pub profile: Profile,
     /// The tenant's mapping. A write looks whether it still is.
     pub mapping: Arc<TenantMapping>,
+}
+
+impl Caller {
+    /// User with what the tenant declares.
+    #[must_use]
+    pub fn user(&self) -> &'static ResourceType {
+        self.mapping.mapping.user()
+    }
 }
 
 impl Directory {

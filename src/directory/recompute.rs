@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::employee_search::lookup_key;
 use super::events::Kind;
 use super::{Directory, Error, Pool, Tenant, TenantMapping, TenantSettings};
+use crate::scim::declared::conform;
 use crate::scim::document::Document;
 use crate::workplace::{Diff, Employee, Mapping, Settings};
 
@@ -79,7 +80,7 @@ impl Directory {
             let Some(last) = rows.last() else { return Ok(diff) };
             after = last.seq;
             for row in rows {
-                let (id, computed) = (row.id, row.computed(mapping, &settings)?);
+                let (id, (computed, _)) = (row.id, row.computed(mapping, &settings)?);
                 diff.add(id, &row.stored(), &computed);
             }
             told(Progress { done: diff.employees, total: total.max(diff.employees) });
@@ -273,9 +274,16 @@ struct Row {
 }
 
 impl Row {
-    fn computed(&self, mapping: &Mapping, settings: &Settings) -> Result<Employee, Error> {
-        let document = Document::from_stored(&self.document).map_err(Error::internal)?;
-        Ok(mapping.employee(document.as_map(), &self.unmapped, settings))
+    /// What a mapping makes of the user: the employee, and the user itself where what it declares changes that.
+    fn computed(&self, mapping: &Mapping, settings: &Settings) -> Result<(Employee, Option<Reformed>), Error> {
+        let stored = Document::from_stored(&self.document).map_err(Error::internal)?;
+        let Some((document, unmapped)) = conform(mapping.user(), &stored, &self.unmapped)? else {
+            return Ok((mapping.employee(stored.as_map(), &self.unmapped, settings), None));
+        };
+        let employee = mapping.employee(document.as_map(), &unmapped, settings);
+        let attributes = stored.changed_attributes(&document);
+        let folded = document.folded(mapping.user(), self.id);
+        Ok((employee, Some(Reformed { document: document.to_text(), folded, unmapped, attributes })))
     }
 
     fn stored(self) -> Employee {
@@ -307,6 +315,18 @@ struct Computed {
     email_key: Option<String>,
     manager_key: Option<String>,
     changed: Vec<&'static str>,
+    #[serde(flatten)]
+    reformed: Option<Reformed>,
+}
+
+/// A user whose declared attributes are others than before.
+#[derive(Serialize)]
+struct Reformed {
+    document: String,
+    folded: Value,
+    unmapped: Map<String, Value>,
+    /// The attributes of the resource that changed; none where only what is kept aside did.
+    attributes: Vec<String>,
 }
 
 fn settings_of(settings: &TenantSettings) -> Settings {
@@ -338,16 +358,16 @@ async fn batch(connection: &mut PgConnection, pass: &Pass, after: i64) -> Result
     let mut done = Reprojected { total: rows.len() as u64, changed: 0 };
     let (mut changed, mut unchanged) = (Vec::new(), Vec::new());
     for row in rows {
-        let (id, employee) = (row.id, row.computed(&pass.mapping.mapping, &settings)?);
+        let (id, (employee, reformed)) = (row.id, row.computed(&pass.mapping.mapping, &settings)?);
         let fields = row.stored().changed_fields(&employee);
-        if fields.is_empty() {
+        if fields.is_empty() && reformed.is_none() {
             unchanged.push(id);
             continue;
         }
         let (email_key, manager_key) = (lookup_key(employee.email.as_deref()), lookup_key(employee.manager_id.as_deref()));
-        changed.push(Computed { id, employee, email_key, manager_key, changed: fields });
+        done.changed += u64::from(!fields.is_empty());
+        changed.push(Computed { id, employee, email_key, manager_key, changed: fields, reformed });
     }
-    done.changed = changed.len() as u64;
     write(connection, pass, &changed, &unchanged).await?;
     note_progress(connection, pass, upto, done.changed).await?;
     Ok(Batch::Done(upto, done))
@@ -406,7 +426,8 @@ async fn note_progress(connection: &mut PgConnection, pass: &Pass, upto: i64, ch
     Ok(())
 }
 
-/// Writes a batch in two statements whatever its size: the employees that differ, each with its event, and the version of all.
+/// Writes a batch in two statements whatever its size: the employees that differ, each with its event and, where a declared
+/// attribute came or went, the user; and the version of all.
 async fn write(connection: &mut PgConnection, pass: &Pass, changed: &[Computed], unchanged: &[Uuid]) -> Result<(), Error> {
     sqlx::query("update users set mapping_version = $2 where tenant_id = $1 and id = any ($3) and mapping_version < $2")
         .bind(pass.tenant_id)
@@ -418,17 +439,24 @@ async fn write(connection: &mut PgConnection, pass: &Pass, changed: &[Computed],
         "with computed as (
              select * from jsonb_to_recordset($3) as c (id uuid, first_name text, last_name text, name text, title text, email text,
                  phone text, location text, cost_center text, employment_type text, department_name text, team_name text,
-                 manager_id text, custom jsonb, missing text[], email_key text, manager_key text, changed jsonb)
+                 manager_id text, custom jsonb, missing text[], email_key text, manager_key text, changed jsonb,
+                 document text, folded jsonb, unmapped jsonb, attributes jsonb)
          ), saved as (
              update users u set first_name = c.first_name, last_name = c.last_name, name = c.name, title = c.title, email = c.email,
                  phone = c.phone, location = c.location, cost_center = c.cost_center, employment_type = c.employment_type,
                  department_name = c.department_name, team_name = c.team_name, manager_id = c.manager_id, custom = c.custom,
-                 missing = c.missing, email_key = c.email_key, manager_key = c.manager_key, mapping_version = $2
+                 missing = c.missing, email_key = c.email_key, manager_key = c.manager_key, mapping_version = $2,
+                 document = coalesce(c.document::json, u.document), folded = coalesce(c.folded, u.folded),
+                 unmapped = coalesce(c.unmapped, u.unmapped),
+                 version = u.version + case when coalesce(c.attributes, '[]') = '[]' then 0 else 1 end,
+                 updated_at = case when coalesce(c.attributes, '[]') = '[]' then u.updated_at
+                     else greatest(date_trunc('milliseconds', clock_timestamp()), u.updated_at + interval '1 millisecond') end
              from computed c where u.tenant_id = $1 and u.id = c.id
-             returning u.id, c.changed
+             returning u.id, c.changed, c.attributes
          )
          insert into events (tenant_id, kind, resource_type, resource_id, outcome, change)
-         select $1, $4, 'User', id, 'success', jsonb_build_object('employee', changed, 'mapping', $2) from saved",
+         select $1, $4, 'User', id, 'success', jsonb_strip_nulls(jsonb_build_object('attributes', attributes, 'employee', changed, 'mapping', $2)) from saved
+         where changed <> '[]' or coalesce(attributes, '[]') <> '[]'",
     )
     .bind(pass.tenant_id)
     .bind(pass.mapping.version)

@@ -231,7 +231,7 @@ impl Search {
 
 impl Part {
     fn is_user(&self) -> bool {
-        std::ptr::eq(self.resource_type, &raw const catalog::USER)
+        self.resource_type.name == catalog::USER.name
     }
 }
 

@@ -17,12 +17,13 @@ use super::passwords::PasswordChange;
 use super::resource::Before;
 use super::{Caller, Directory, Error, Origin, Stored, constraint};
 use crate::scim::ScimError;
-use crate::scim::catalog::USER;
+use crate::scim::declared::conform;
 use crate::scim::document::{Document, Reading, unique_key};
 use crate::scim::error::quote;
 use crate::scim::etag::{Condition, check_if_match};
 use crate::scim::patch::Patch;
 use crate::scim::reader::Reader;
+use crate::scim::schema::ResourceType;
 use crate::workplace::{Employee, Settings};
 
 /// The columns of a user that are derived from the document.
@@ -45,7 +46,7 @@ impl Projection {
             return Err(ScimError::invalid_value(format!("{} has no {missing}, which this tenant requires", quote(&user_name))).into());
         }
         Ok(Self {
-            folded: document.folded(&USER, id),
+            folded: document.folded(caller.user(), id),
             user_name_key: unique_key("userName", &user_name)?,
             display_name: document.text("displayName").unwrap_or(&user_name).to_owned(),
             external_id: document.text("externalId").map(str::to_owned),
@@ -157,21 +158,21 @@ impl Directory {
         reader: Reader,
     ) -> Result<Stored, Error> {
         let password = PasswordChange::of(&origin.caller, patch.password.as_ref().map(Option::as_ref)).await?;
-        let work = Arc::new((patch, password, if_match, reader));
+        let work = Arc::new((patch, origin.caller.user(), password, if_match, reader));
         self.unit_as_mapped(origin, move |pool, origin| {
             let work = Arc::clone(&work);
             async move {
-                let (patch, password, if_match, reader) = &*work;
+                let (patch, read_as, password, if_match, reader) = &*work;
                 let mut terms = Terms { password, if_match: if_match.as_ref(), hold: Hold::Nothing };
                 let mut connection = pool.acquire().await?;
-                let outcome = self::patch(&mut connection, &origin, id, patch, &terms, reader.clone()).await;
+                let outcome = self::patch(&mut connection, &origin, id, (patch, read_as), &terms, reader.clone()).await;
                 connection.release_after(&outcome);
                 if !outcome.as_ref().is_err_and(Error::is_overtaken) {
                     return outcome;
                 }
                 terms.hold = Hold::Row;
                 let mut transaction = pool.begin().await?;
-                let stored = self::patch(&mut transaction, &origin, id, patch, &terms, reader.clone()).await?;
+                let stored = self::patch(&mut transaction, &origin, id, (patch, read_as), &terms, reader.clone()).await?;
                 transaction.commit().await?;
                 Ok(stored)
             }
@@ -208,9 +209,14 @@ pub(super) async fn create(
     password: &PasswordChange,
     notes: &Value,
 ) -> Result<Stored, Error> {
-    let projection = Projection::of(&origin.caller, id, &reading.document, &reading.unmapped)?;
+    let form = conform(origin.caller.user(), &reading.document, &reading.unmapped)?;
+    let (document, unmapped) = form.as_ref().map_or((&reading.document, &reading.unmapped), |(document, unmapped)| (document, unmapped));
+    let projection = Projection::of(&origin.caller, id, document, unmapped)?;
     let change = with_notes(json!({ "active": projection.active, "employee": filled(&projection.employee) }), notes);
-    insert(connection, origin, id, reading, &projection, password, &change).await
+    let text = document.to_text();
+    let row = Row { origin, id, document: &text, unmapped, projection: &projection, kind: Kind::UserCreate, change: &change };
+    let saved = insert(connection, row, password).await?;
+    Ok(Stored { id, version: saved.version, document: text, created_at: saved.created_at, updated_at: saved.updated_at, memberships: None })
 }
 
 /// PUT on the caller's connection; with [`Hold::Row`] in the caller's transaction.
@@ -224,23 +230,32 @@ pub(super) async fn replace(
 ) -> Result<Stored, Error> {
     let before = read(connection, origin, id, terms.hold).await?;
     check_if_match(terms.if_match, before.version)?;
-    let next = Next { document: &reading.document, unmapped: &reading.unmapped, password: terms.password };
+    let form = conform(origin.caller.user(), &reading.document, &reading.unmapped)?;
+    let (document, unmapped) = form.as_ref().map_or((&reading.document, &reading.unmapped), |(document, unmapped)| (document, unmapped));
+    let next = Next { document, unmapped, password: terms.password };
     save(connection, origin, id, before, next, notes, terms.hold).await
 }
 
-/// PATCH, as [`replace`].
+/// PATCH, as [`replace`]. The operations were read as changes of `read_as`; the tenant may have declared other attributes since,
+/// and the stored user may be of a mapping before.
 pub(super) async fn patch(
     connection: &mut PgConnection,
     origin: &Origin,
     id: Uuid,
-    patch: &Patch,
+    (patch, read_as): (&Patch, &'static ResourceType),
     terms: &Terms<'_>,
     mut reader: Reader,
 ) -> Result<Stored, Error> {
     let before = read(connection, origin, id, terms.hold).await?;
     check_if_match(terms.if_match, before.version)?;
-    let patched = patch.apply(&USER, &before.document()?, &before.unmapped, &mut reader)?;
-    let next = Next { document: &patched.document, unmapped: &patched.unmapped, password: terms.password };
+    let stored = before.document()?;
+    let patched = match conform(read_as, &stored, &before.unmapped)? {
+        None => patch.apply(read_as, &stored, &before.unmapped, &mut reader)?,
+        Some((document, unmapped)) => patch.apply(read_as, &document, &unmapped, &mut reader)?,
+    };
+    let form = conform(origin.caller.user(), &patched.document, &patched.unmapped)?;
+    let (document, unmapped) = form.unwrap_or((patched.document, patched.unmapped));
+    let next = Next { document: &document, unmapped: &unmapped, password: terms.password };
     save(connection, origin, id, before, next, &reader.notes_json(), terms.hold).await
 }
 
@@ -301,19 +316,9 @@ impl<'q> Row<'q> {
 
 /// Writes a new user. The tenant's row is held `for key share`, as the foreign key would hold it anyway, and nothing is written
 /// unless the mapping is the tenant's: `recompute` says why.
-async fn insert(
-    connection: &mut PgConnection,
-    origin: &Origin,
-    id: Uuid,
-    reading: &Reading,
-    projection: &Projection,
-    password: &PasswordChange,
-    change: &Value,
-) -> Result<Stored, Error> {
-    let document = reading.document.to_text();
-    let employee = &projection.employee;
-    let row = Row { origin, id, document: &document, unmapped: &reading.unmapped, projection, kind: Kind::UserCreate, change };
-    let saved = row.bind_to(sqlx::query_as::<_, Times>(
+async fn insert(connection: &mut PgConnection, row: Row<'_>, password: &PasswordChange) -> Result<Times, Error> {
+    let employee = &row.projection.employee;
+    row.bind_to(sqlx::query_as::<_, Times>(
         "with mapped as (
              select id from tenants where id = $1 and mapping_version = $31 for key share
          ), saved as (
@@ -331,14 +336,13 @@ async fn insert(
          select version, created_at, updated_at from saved",
     ))
     .bind(password.hash())
-    .bind(origin.caller.mapping.version)
+    .bind(row.origin.caller.mapping.version)
     .bind(lookup_key(employee.email.as_deref()))
     .bind(lookup_key(employee.manager_id.as_deref()))
     .fetch_optional(connection)
     .await
-    .map_err(|error| refusal(error, &projection.user_name))?
-    .ok_or_else(Error::mapping_changed)?;
-    Ok(Stored { id, version: saved.version, document, created_at: saved.created_at, updated_at: saved.updated_at, memberships: None })
+    .map_err(|error| refusal(error, &row.projection.user_name))?
+    .ok_or_else(Error::mapping_changed)
 }
 
 /// Under which terms a user is changed.

@@ -15,10 +15,12 @@ use super::log::{Known, RequestId};
 use super::{API_BASE, App, BASES, routes};
 use crate::directory::{Caller, Kind, Origin, Refusal, Scope, Token};
 use crate::scim::ScimError;
+use crate::scim::catalog::GROUP;
 use crate::scim::document::parse_id;
 use crate::scim::etag::{Condition, check_if_match};
 use crate::scim::query::Query;
 use crate::scim::reader::Reader;
+use crate::scim::schema::ResourceType;
 
 /// What a handler knows of its request beside the body: who asks, how their requests are read, and the query string.
 #[derive(Debug, Clone)]
@@ -34,6 +36,16 @@ impl Call {
     /// The tenant that the token belongs to.
     pub(super) fn tenant_id(&self) -> Uuid {
         self.origin.tenant_id()
+    }
+
+    /// User as the tenant has it.
+    pub(super) fn user(&self) -> &'static ResourceType {
+        self.origin.caller.user()
+    }
+
+    /// The tenant's resource types.
+    pub(super) fn types(&self) -> [&'static ResourceType; 2] {
+        [self.user(), &GROUP]
     }
 
     /// The URL of the base that the request came by.

@@ -17,7 +17,7 @@ use crate::scim::ScimError;
 use crate::scim::bulk::{BulkRequest, Operation, bulk_response};
 
 pub(super) async fn bulk(State(app): State<App>, mut call: Call, JsonObject(body): JsonObject) -> Result<Response, Failure> {
-    let request = Arc::new(BulkRequest::read(body, call.base(), &call.reader, Uuid::now_v7)?);
+    let request = Arc::new(BulkRequest::read(body, call.types(), call.base(), &call.reader, Uuid::now_v7)?);
     let outcomes = app.directory().bulk(&call.origin, &request).await?;
     let mut results = Vec::with_capacity(outcomes.len());
     for (operation, outcome) in request.operations.iter().zip(outcomes) {

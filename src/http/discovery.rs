@@ -13,11 +13,13 @@ use super::auth::BaseUrl;
 use super::error::{Failure, scim};
 use crate::directory::Origin;
 use crate::scim::ScimError;
+use crate::scim::catalog::{GROUP, RESOURCE_TYPES};
 use crate::scim::discovery::{
     Bulk, Pagination, Supported, find_resource_type, find_schema, resource_type_document, resource_type_location, resource_types_list,
     schema_document, schema_location, schemas_list,
 };
 use crate::scim::query::Query;
+use crate::scim::schema::ResourceType;
 
 /// A request for what the server says of itself. RFC 7644 §4: sorting and paging are ignored, and "If a "filter" is provided, the
 /// service provider SHOULD respond with HTTP status code 403 (Forbidden)".
@@ -25,6 +27,8 @@ pub(super) struct Discovery {
     base: Arc<str>,
     /// Whether the tenant keeps passwords; without a token nobody's are.
     keeps_passwords: bool,
+    /// The tenant's resource types, with what it declares.
+    types: [&'static ResourceType; 2],
 }
 
 impl<S: Sync> FromRequestParts<S> for Discovery {
@@ -35,8 +39,10 @@ impl<S: Sync> FromRequestParts<S> for Discovery {
             return Err(scim(ScimError::new(403, "discovery resources cannot be filtered")));
         }
         let BaseUrl(base) = parts.extensions.get().cloned().expect("the token's layer lies around every handler");
-        let keeps_passwords = parts.extensions.get::<Origin>().is_some_and(|origin| origin.caller.settings.keep_passwords);
-        Ok(Self { base, keeps_passwords })
+        let caller = parts.extensions.get::<Origin>().map(|origin| &origin.caller);
+        let keeps_passwords = caller.is_some_and(|caller| caller.settings.keep_passwords);
+        let types = caller.map_or(RESOURCE_TYPES, |caller| [caller.user(), &GROUP]);
+        Ok(Self { base, keeps_passwords, types })
     }
 }
 
@@ -56,20 +62,20 @@ pub(super) async fn service_provider_config(State(app): State<App>, asked: Disco
 }
 
 pub(super) async fn resource_types(asked: Discovery) -> Response {
-    answer::json(resource_types_list(&asked.base).to_string())
+    answer::json(resource_types_list(asked.types, &asked.base).to_string())
 }
 
 pub(super) async fn resource_type(asked: Discovery, Path(id): Path<String>) -> Result<Response, Failure> {
-    let found = find_resource_type(&id).ok_or_else(|| ScimError::not_found("ResourceType", &id))?;
+    let found = find_resource_type(asked.types, &id).ok_or_else(|| ScimError::not_found("ResourceType", &id))?;
     Ok(answer::json(resource_type_document(found, &resource_type_location(&asked.base, found)).to_string()))
 }
 
 pub(super) async fn schemas(asked: Discovery) -> Response {
-    answer::json(schemas_list(&asked.base).to_string())
+    answer::json(schemas_list(asked.types, &asked.base).to_string())
 }
 
 pub(super) async fn schema(asked: Discovery, Path(id): Path<String>) -> Result<Response, Failure> {
-    let found = find_schema(&id).ok_or_else(|| ScimError::not_found("Schema", &id))?;
+    let found = find_schema(asked.types, &id).ok_or_else(|| ScimError::not_found("Schema", &id))?;
     Ok(answer::json(schema_document(found, &schema_location(&asked.base, found)).to_string()))
 }
 

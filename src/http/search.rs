@@ -12,7 +12,6 @@ use super::body::JsonObject;
 use super::error::Failure;
 use crate::directory::{self, Found, Part, Place, Search};
 use crate::scim::ScimError;
-use crate::scim::catalog::{GROUP, RESOURCE_TYPES, USER};
 use crate::scim::cursor::{self, Cursor, NONCE_BYTES, Position, Scope, SealingKey};
 use crate::scim::error::quote;
 use crate::scim::filter::Filter;
@@ -20,45 +19,67 @@ use crate::scim::query::Query;
 use crate::scim::schema::{AttrPath, Kind, Name, ResourceType, Returned};
 use crate::scim::view::{Projection, list_response};
 
-/// What a query is about: the resource types and the endpoint that stands for them.
-type Over = (&'static str, &'static [&'static ResourceType]);
+/// What a query is about.
+#[derive(Debug, Clone, Copy)]
+enum Over {
+    Users,
+    Groups,
+    Everything,
+}
 
-static USERS: Over = ("/Users", &[&USER]);
-static GROUPS: Over = ("/Groups", &[&GROUP]);
-static EVERYTHING: Over = ("/", &RESOURCE_TYPES);
+impl Over {
+    /// The endpoint that stands for it.
+    fn endpoint(self) -> &'static str {
+        match self {
+            Self::Users => "/Users",
+            Self::Groups => "/Groups",
+            Self::Everything => "/",
+        }
+    }
+
+    /// Its types, of both.
+    fn of<'t>(self, types: &'t [&'static ResourceType; 2]) -> &'t [&'static ResourceType] {
+        match self {
+            Self::Users => &types[..1],
+            Self::Groups => &types[1..],
+            Self::Everything => types,
+        }
+    }
+}
 
 pub(super) async fn users(State(app): State<App>, mut call: Call) -> Result<Response, Failure> {
     let query = std::mem::take(&mut call.query);
-    search(&app, call, USERS, query).await
+    search(&app, call, Over::Users, query).await
 }
 
 pub(super) async fn groups(State(app): State<App>, mut call: Call) -> Result<Response, Failure> {
     let query = std::mem::take(&mut call.query);
-    search(&app, call, GROUPS, query).await
+    search(&app, call, Over::Groups, query).await
 }
 
 pub(super) async fn everything(State(app): State<App>, mut call: Call) -> Result<Response, Failure> {
     let query = std::mem::take(&mut call.query);
-    search(&app, call, EVERYTHING, query).await
+    search(&app, call, Over::Everything, query).await
 }
 
 pub(super) async fn users_by_post(State(app): State<App>, call: Call, JsonObject(body): JsonObject) -> Result<Response, Failure> {
     let query = Query::from_body(body, &call.reader)?;
-    search(&app, call, USERS, query).await
+    search(&app, call, Over::Users, query).await
 }
 
 pub(super) async fn groups_by_post(State(app): State<App>, call: Call, JsonObject(body): JsonObject) -> Result<Response, Failure> {
     let query = Query::from_body(body, &call.reader)?;
-    search(&app, call, GROUPS, query).await
+    search(&app, call, Over::Groups, query).await
 }
 
 pub(super) async fn everything_by_post(State(app): State<App>, call: Call, JsonObject(body): JsonObject) -> Result<Response, Failure> {
     let query = Query::from_body(body, &call.reader)?;
-    search(&app, call, EVERYTHING, query).await
+    search(&app, call, Over::Everything, query).await
 }
 
 async fn search(app: &App, mut call: Call, over: Over, query: Query) -> Result<Response, Failure> {
-    let (endpoint, types) = over;
+    let (endpoint, both) = (over.endpoint(), call.types());
+    let types = over.of(&both);
     let projections: Vec<Projection> = types.iter().map(|resource_type| Projection::read(resource_type, &query)).collect();
     let search = read(types, &projections, &query, &mut call)?;
     let scope = Scope::of(call.tenant_id(), call.origin.caller.connection_id, endpoint, &query);
@@ -126,7 +147,7 @@ fn sealed(cursor: &Cursor, key: &SealingKey, scope: Scope) -> Result<String, dir
     Ok(cursor.seal(key, scope, nonce))
 }
 
-fn read(types: &'static [&'static ResourceType], projections: &[Projection], query: &Query, call: &mut Call) -> Result<Search, ScimError> {
+fn read(types: &[&'static ResourceType], projections: &[Projection], query: &Query, call: &mut Call) -> Result<Search, ScimError> {
     let sorts = sorts_of(types, query)?;
     let mut parts = Vec::with_capacity(types.len());
     for ((resource_type, projection), sort) in types.iter().copied().zip(projections).zip(sorts) {
@@ -138,7 +159,7 @@ fn read(types: &'static [&'static ResourceType], projections: &[Projection], que
 
 fn filter_of(
     resource_type: &'static ResourceType,
-    types: &'static [&'static ResourceType],
+    types: &[&'static ResourceType],
     query: &Query,
     call: &mut Call,
 ) -> Result<Option<Filter>, ScimError> {

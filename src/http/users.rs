@@ -16,21 +16,21 @@ use crate::scim::patch::Patch;
 use crate::scim::view::Projection;
 
 pub(super) async fn create(State(app): State<App>, mut call: Call, JsonObject(body): JsonObject) -> Result<Response, Failure> {
-    let reading = Document::read(&USER, body, &mut call.reader)?;
+    let reading = Document::read(call.user(), body, &mut call.reader)?;
     let stored = app.directory().create_user(&call.origin, reading, call.reader.notes_json()).await?;
-    Ok(answer::resource(StatusCode::CREATED, &stored, &USER, call.base(), &Projection::read(&USER, &call.query)))
+    Ok(answer::resource(StatusCode::CREATED, &stored, call.user(), call.base(), &Projection::read(call.user(), &call.query)))
 }
 
 pub(super) async fn read(State(app): State<App>, call: Call, id: Path<String>) -> Result<Response, Failure> {
     let uuid = id_of(USER.name, &id)?;
-    let projection = Projection::read(&USER, &call.query);
-    let groups = projection.shows_memberships(&USER);
+    let projection = Projection::read(call.user(), &call.query);
+    let groups = projection.shows_memberships(call.user());
     let found = app.directory().user(call.tenant_id(), uuid, call.base(), groups).await?;
     let stored = found.ok_or_else(|| ScimError::not_found(USER.name, &id))?;
     if call.has_already(stored.version)? {
         return Ok(answer::not_modified(&stored));
     }
-    Ok(answer::resource(StatusCode::OK, &stored, &USER, call.base(), &projection))
+    Ok(answer::resource(StatusCode::OK, &stored, call.user(), call.base(), &projection))
 }
 
 pub(super) async fn replace(
@@ -40,10 +40,10 @@ pub(super) async fn replace(
     JsonObject(body): JsonObject,
 ) -> Result<Response, Failure> {
     let uuid = id_of(USER.name, &id)?;
-    let reading = Document::read(&USER, body, &mut call.reader)?;
+    let reading = Document::read(call.user(), body, &mut call.reader)?;
     let condition = call.condition()?;
     let stored = app.directory().replace_user(&call.origin, uuid, reading, condition, call.reader.notes_json()).await?;
-    Ok(answer::resource(StatusCode::OK, &stored, &USER, call.base(), &Projection::read(&USER, &call.query)))
+    Ok(answer::resource(StatusCode::OK, &stored, call.user(), call.base(), &Projection::read(call.user(), &call.query)))
 }
 
 pub(super) async fn patch(
@@ -53,10 +53,10 @@ pub(super) async fn patch(
     JsonObject(body): JsonObject,
 ) -> Result<Response, Failure> {
     let uuid = id_of(USER.name, &id)?;
-    let patch = Patch::read(&USER, body, &mut call.reader)?;
+    let patch = Patch::read(call.user(), body, &mut call.reader)?;
     let condition = call.condition()?;
     let stored = app.directory().patch_user(&call.origin, uuid, patch, condition, call.reader.clone()).await?;
-    Ok(answer::resource(StatusCode::OK, &stored, &USER, call.base(), &Projection::read(&USER, &call.query)))
+    Ok(answer::resource(StatusCode::OK, &stored, call.user(), call.base(), &Projection::read(call.user(), &call.query)))
 }
 
 pub(super) async fn delete(State(app): State<App>, call: Call, id: Path<String>) -> Result<Response, Failure> {

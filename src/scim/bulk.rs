@@ -14,7 +14,6 @@ use std::collections::HashMap;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::scim::catalog::RESOURCE_TYPES;
 use crate::scim::components::components;
 use crate::scim::document::{Document, Reading, parse_id};
 use crate::scim::error::{ScimError, quote, quote_json};
@@ -112,12 +111,18 @@ struct Asked {
 }
 
 impl BulkRequest {
-    /// Reads the body of a request. `base` is the URL of the base it came by; `new_id` makes the id of a resource to be created.
+    /// Reads the body of a request. `base` is the URL of the base it came by, `types` are the tenant's resource types; `new_id` makes the id of a resource to be created.
     ///
     /// # Errors
     /// 413 when there are too many operations, 400 when the body is no bulk request. What is wrong with one operation is told
     /// in its [`Operation::change`].
-    pub fn read(mut body: Map<String, Value>, base: &str, reader: &Reader, new_id: impl FnMut() -> Uuid) -> Result<Self, ScimError> {
+    pub fn read(
+        mut body: Map<String, Value>,
+        types: [&'static ResourceType; 2],
+        base: &str,
+        reader: &Reader,
+        new_id: impl FnMut() -> Uuid,
+    ) -> Result<Self, ScimError> {
         let schemas = take(&mut body, "schemas");
         let named = |uri: &Value| uri.as_str().is_some_and(|uri| uri.eq_ignore_ascii_case(BULK_REQUEST_URN));
         if !reader.is_lenient() && !schemas.as_ref().and_then(Value::as_array).is_some_and(|uris| uris.iter().any(named)) {
@@ -136,7 +141,7 @@ impl BulkRequest {
         if count > max {
             return Err(ScimError::new(413, format!("the bulk request has {count} operations; maxOperations is {max}")));
         }
-        let (labels, asked) = operations.into_iter().map(|operation| read_operation(operation, base)).unzip();
+        let (labels, asked) = operations.into_iter().map(|operation| read_operation(operation, types, base)).unzip();
         Ok(Self { fail_on_errors, operations: resolve(labels, asked, reader, new_id) })
     }
 
@@ -177,7 +182,7 @@ fn read_fail_on_errors(value: Option<Value>) -> Result<Option<usize>, ScimError>
     }
 }
 
-fn read_operation(operation: Value, base: &str) -> (Label, Result<Asked, ScimError>) {
+fn read_operation(operation: Value, types: [&'static ResourceType; 2], base: &str) -> (Label, Result<Asked, ScimError>) {
     let Value::Object(mut object) = operation else {
         let fault = ScimError::invalid_syntax(format!("the operation is {}; an object is expected", quote_json(&operation)));
         return (Label { method: None, bulk_id: None, path: None }, Err(fault));
@@ -195,7 +200,7 @@ fn read_operation(operation: Value, base: &str) -> (Label, Result<Asked, ScimErr
     let version = text("version");
     let asked = match fault {
         Some(fault) => Err(fault),
-        None => Asked::read(&label, version.as_deref(), take(&mut object, "data"), base),
+        None => Asked::read(&label, version.as_deref(), take(&mut object, "data"), types, base),
     };
     (label, asked)
 }
@@ -208,11 +213,17 @@ impl Label {
 }
 
 impl Asked {
-    fn read(label: &Label, version: Option<&str>, data: Option<Value>, base: &str) -> Result<Self, ScimError> {
+    fn read(
+        label: &Label,
+        version: Option<&str>,
+        data: Option<Value>,
+        types: [&'static ResourceType; 2],
+        base: &str,
+    ) -> Result<Self, ScimError> {
         let missing = |what| ScimError::invalid_syntax(format!("{what} is expected, and missing"));
         let word = label.method.as_deref().ok_or_else(|| missing("method (POST, PUT, PATCH or DELETE)"))?;
         let path = label.path.as_deref().ok_or_else(|| missing("path (such as /Users, or /Users/ and an id)"))?;
-        let (resource_type, place) = read_path(path, base)?;
+        let (resource_type, place) = read_path(path, types, base)?;
         let method = match (word, place) {
             ("POST", None) => Method::Post,
             ("PUT", Some(_)) => Method::Put,
@@ -274,7 +285,11 @@ impl Asked {
 
 /// The resource type of a path and the id in it. The path is relative to the base (§3.7); with the base before it, it means
 /// the same.
-fn read_path<'a>(path: &'a str, base: &str) -> Result<(&'static ResourceType, Option<&'a str>), ScimError> {
+fn read_path<'a>(
+    path: &'a str,
+    types: [&'static ResourceType; 2],
+    base: &str,
+) -> Result<(&'static ResourceType, Option<&'a str>), ScimError> {
     let base_path = base.split_once("://").and_then(|(_, rest)| rest.find('/').map(|slash| &rest[slash..])).unwrap_or_default();
     let under = |prefix: &str| path.strip_prefix(prefix).filter(|rest| !prefix.is_empty() && rest.starts_with('/'));
     let relative = under(base).or_else(|| under(base_path)).unwrap_or(path).trim_matches('/');
@@ -282,7 +297,7 @@ fn read_path<'a>(path: &'a str, base: &str) -> Result<(&'static ResourceType, Op
         Some((endpoint, place)) => (endpoint, Some(place.trim_start_matches('/'))),
         None => (relative, None),
     };
-    let resource_type = RESOURCE_TYPES.iter().copied().find(|resource_type| resource_type.endpoint.strip_prefix('/') == Some(endpoint));
+    let resource_type = types.into_iter().find(|resource_type| resource_type.endpoint.strip_prefix('/') == Some(endpoint));
     let unknown = || ScimError::new(404, format!("path {} is no endpoint of a bulk request; /Users and /Groups are", quote(path)));
     Ok((resource_type.ok_or_else(unknown)?, place))
 }
@@ -395,6 +410,7 @@ pub fn bulk_response(results: Vec<Value>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scim::catalog::RESOURCE_TYPES;
 
     const BASE: &str = "https://scim.example.com/scim/v2";
 
@@ -402,12 +418,15 @@ mod tests {
     fn a_path_is_relative_to_the_base_or_begins_with_it() {
         let ends = ["/Users/1", "Users/1", "/Users//1", "/Users/1/", "/scim/v2/Users/1", "https://scim.example.com/scim/v2/Users/1"];
         for path in ends {
-            let (resource_type, place) = read_path(path, BASE).expect(path);
+            let (resource_type, place) = read_path(path, RESOURCE_TYPES, BASE).expect(path);
             assert_eq!((resource_type.name, place), ("User", Some("1")), "{path}");
         }
-        assert_eq!(read_path("/Groups", BASE).map(|(resource_type, place)| (resource_type.name, place)), Ok(("Group", None)));
+        assert_eq!(
+            read_path("/Groups", RESOURCE_TYPES, BASE).map(|(resource_type, place)| (resource_type.name, place)),
+            Ok(("Group", None))
+        );
         for path in ["", "/", "/users/1", "/Bulk", "/Me", "https://other.example.com/Users/1", "/scim/v2x/Users/1", "/scim/v2"] {
-            assert_eq!(read_path(path, BASE).map_err(|error| error.status), Err(404), "{path}");
+            assert_eq!(read_path(path, RESOURCE_TYPES, BASE).map_err(|error| error.status), Err(404), "{path}");
         }
     }
 }

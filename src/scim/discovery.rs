@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::scim::catalog::{LIST_RESPONSE_URN, RESOURCE_TYPES, SCHEMAS};
+use crate::scim::catalog::LIST_RESPONSE_URN;
 use crate::scim::schema::{Attribute, Kind, ResourceType, Schema};
 
 /// The schema of a schema (RFC 7643 §7).
@@ -53,16 +53,21 @@ pub struct Pagination {
     pub cursor_timeout_s: u64,
 }
 
+/// The schemas of a tenant's resource types: each type's own, then its extensions.
+fn schemas(types: [&'static ResourceType; 2]) -> impl Iterator<Item = &'static Schema> {
+    types.into_iter().flat_map(|resource_type| std::iter::once(resource_type.schema).chain(resource_type.extensions.iter().copied()))
+}
+
 /// The published schema with this URN, in any letter case.
 #[must_use]
-pub fn find_schema(urn: &str) -> Option<&'static Schema> {
-    SCHEMAS.iter().copied().find(|schema| schema.id.eq_ignore_ascii_case(urn))
+pub fn find_schema(types: [&'static ResourceType; 2], urn: &str) -> Option<&'static Schema> {
+    schemas(types).find(|schema| schema.id.eq_ignore_ascii_case(urn))
 }
 
 /// The resource type with this id, in any letter case.
 #[must_use]
-pub fn find_resource_type(id: &str) -> Option<&'static ResourceType> {
-    RESOURCE_TYPES.iter().copied().find(|resource_type| resource_type.name.eq_ignore_ascii_case(id))
+pub fn find_resource_type(types: [&'static ResourceType; 2], id: &str) -> Option<&'static ResourceType> {
+    types.into_iter().find(|resource_type| resource_type.name.eq_ignore_ascii_case(id))
 }
 
 /// Where a schema is found under a base such as `https://scim.example.com/scim/v2`.
@@ -79,16 +84,16 @@ pub fn resource_type_location(base_url: &str, resource_type: &ResourceType) -> S
 
 /// The answer to `GET /Schemas` (RFC 7644 §4).
 #[must_use]
-pub fn schemas_list(base_url: &str) -> Value {
-    list(SCHEMAS.iter().map(|schema| schema_document(schema, &schema_location(base_url, schema))).collect())
+pub fn schemas_list(types: [&'static ResourceType; 2], base_url: &str) -> Value {
+    list(schemas(types).map(|schema| schema_document(schema, &schema_location(base_url, schema))).collect())
 }
 
 /// The answer to `GET /ResourceTypes` (RFC 7644 §4).
 #[must_use]
-pub fn resource_types_list(base_url: &str) -> Value {
+pub fn resource_types_list(types: [&'static ResourceType; 2], base_url: &str) -> Value {
     list(
-        RESOURCE_TYPES
-            .iter()
+        types
+            .into_iter()
             .map(|resource_type| resource_type_document(resource_type, &resource_type_location(base_url, resource_type)))
             .collect(),
     )
@@ -211,7 +216,9 @@ fn list(resources: Vec<Value>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scim::catalog::{ENTERPRISE_URN, ENTERPRISE_USER_SCHEMA, GROUP, GROUP_SCHEMA, GROUP_URN, USER, USER_SCHEMA, USER_URN};
+    use crate::scim::catalog::{
+        ENTERPRISE_URN, ENTERPRISE_USER_SCHEMA, GROUP, GROUP_SCHEMA, GROUP_URN, RESOURCE_TYPES, USER, USER_SCHEMA, USER_URN,
+    };
 
     const BASE: &str = "https://scim.example.com/scim/v2";
 
@@ -283,7 +290,7 @@ mod tests {
     #[test]
     fn the_resource_types_are_a_list_response() {
         assert_eq!(
-            resource_types_list(BASE),
+            resource_types_list(RESOURCE_TYPES, BASE),
             json!({
                 "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
                 "totalResults": 2,
@@ -319,7 +326,7 @@ mod tests {
     /// N27.
     #[test]
     fn every_schema_of_a_resource_type_is_published() {
-        let list = schemas_list(BASE);
+        let list = schemas_list(RESOURCE_TYPES, BASE);
         let ids: Vec<&str> = items(&list["Resources"]).iter().filter_map(|schema| schema["id"].as_str()).collect();
         assert_eq!(ids, [USER_URN, ENTERPRISE_URN, GROUP_URN]);
         assert_eq!(list["totalResults"], 3);
@@ -397,11 +404,11 @@ mod tests {
 
     #[test]
     fn lookups_ignore_letter_case() {
-        assert_eq!(find_schema("URN:IETF:params:scim:schemas:core:2.0:group"), Some(&GROUP_SCHEMA));
-        assert_eq!(find_schema("urn:nope"), None);
-        assert_eq!(find_schema(""), None);
-        assert_eq!(find_resource_type("user"), Some(&USER));
-        assert_eq!(find_resource_type("Group"), Some(&GROUP));
-        assert_eq!(find_resource_type("Users"), None);
+        assert_eq!(find_schema(RESOURCE_TYPES, "URN:IETF:params:scim:schemas:core:2.0:group"), Some(&GROUP_SCHEMA));
+        assert_eq!(find_schema(RESOURCE_TYPES, "urn:nope"), None);
+        assert_eq!(find_schema(RESOURCE_TYPES, ""), None);
+        assert_eq!(find_resource_type(RESOURCE_TYPES, "user"), Some(&USER));
+        assert_eq!(find_resource_type(RESOURCE_TYPES, "Group"), Some(&GROUP));
+        assert_eq!(find_resource_type(RESOURCE_TYPES, "Users"), None);
     }
 }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::scim::catalog;
+use crate::scim::declared;
 use crate::scim::error::{ScimError, quote, quote_json};
 use crate::scim::quirks;
 use crate::scim::reader::Reader;
@@ -78,6 +79,11 @@ impl Document {
                 }
                 return Err(ScimError::invalid_value(format!("{} is {}; an object is expected", schema.id, quote_json(&value))));
             };
+            if schema.declared {
+                for (name, value) in &mut object {
+                    *value = quirks::okta_sends_a_custom_attribute_of_another_type(value.take(), &format!("{prefix}{name}"), reader);
+                }
+            }
             let mut inner = Map::new();
             read_attributes(schema.attributes, &mut object, &prefix, &mut inner, reader)?;
             let mut unknown = Map::new();
@@ -91,8 +97,12 @@ impl Document {
         }
         quirks::jumpcloud_leaves_out_active(resource_type, &mut map, reader);
         quirks::keycloak_reads_display_name_unguarded(resource_type, &mut map, reader);
-        let document = Self::settle(resource_type, map)?;
         check_unmapped(&unmapped)?;
+        if !resource_type.declared.is_empty() {
+            declared::supersede(resource_type, &map, &mut unmapped);
+            declared::take_in(resource_type, &mut map, &mut unmapped);
+        }
+        let document = Self::settle(resource_type, map)?;
         Ok(Reading { document, unmapped, members, password })
     }
 

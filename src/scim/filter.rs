@@ -132,7 +132,7 @@ impl Filter {
     /// 400 `invalidFilter` with the position.
     pub fn parse_among(
         resource_type: &'static ResourceType,
-        others: &'static [&'static ResourceType],
+        others: &[&'static ResourceType],
         text: &str,
         reader: &mut Reader,
     ) -> Result<Self, ScimError> {

@@ -69,7 +69,7 @@ enum Operand {
 pub(super) struct Parser<'a, 'r> {
     resource_type: &'static ResourceType,
     /// The types whose attributes may be named beside those of `resource_type`.
-    others: &'static [&'static ResourceType],
+    others: &'a [&'static ResourceType],
     text: &'a str,
     at: usize,
     terms: usize,
@@ -80,7 +80,7 @@ impl<'a, 'r> Parser<'a, 'r> {
     /// At the beginning of a text. The attributes of `others` may be named beside those of `resource_type`.
     pub(super) fn new(
         resource_type: &'static ResourceType,
-        others: &'static [&'static ResourceType],
+        others: &'a [&'static ResourceType],
         text: &'a str,
         reader: &'r mut Reader,
     ) -> Result<Self, ScimError> {

@@ -1,9 +1,11 @@
 //! The protocol floor: SCIM 2.0 as pure functions (RFC 7643, RFC 7644). No I/O, no clock, nothing of ours below it.
 
+pub mod aside;
 pub mod bulk;
 pub mod catalog;
 pub(crate) mod components;
 pub mod cursor;
+pub mod declared;
 pub mod discovery;
 pub mod document;
 pub mod error;

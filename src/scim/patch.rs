@@ -230,6 +230,10 @@ impl Patch {
         if place.path.attribute.returned == Returned::Never {
             return self.read_password(value, reader);
         }
+        let value = match place.path.extension {
+            Some(schema) if schema.declared => quirks::okta_sends_a_custom_attribute_of_another_type(value, &place.text, reader),
+            _ => value,
+        };
         let change = read_change(&place, value, reader)?;
         if place.path.attribute.required && place.sub.is_none() && change == Change::Whole(None) {
             return Err(ScimError::invalid_value(format!("{} is empty; it must have a value", place.text)));

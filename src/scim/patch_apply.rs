@@ -3,7 +3,9 @@
 
 use serde_json::{Map, Value};
 
-use crate::scim::catalog;
+use crate::scim::aside::Alias;
+use crate::scim::catalog::{self, CUSTOM_URN};
+use crate::scim::declared::take_in;
 use crate::scim::document::{Document, check_unmapped, is_unassigned};
 use crate::scim::error::ScimError;
 use crate::scim::filter::{Filter, Literal, Operator, Target};
@@ -40,21 +42,27 @@ impl Patch {
         for operation in &self.operations {
             match operation {
                 Operation::Set { verb, place, change } => {
-                    supersede(&mut aside, place);
+                    supersede(resource_type, &mut aside, place);
                     set(&mut map, *verb, place, change, reader)?;
                 }
                 Operation::Remove { place, listed } => {
-                    supersede(&mut aside, place);
+                    supersede(resource_type, &mut aside, place);
                     remove(&mut map, place, listed.as_deref(), reader)?;
                 }
                 Operation::RemoveExtension(schema) => {
                     map.shift_remove(schema.id);
                     aside.shift_remove(schema.id);
                     schema.attributes.iter().for_each(|attribute| forget(&mut aside, attribute.name));
+                    let of_schema = resource_type.declared.iter().filter(|declared| declared.schema.id == schema.id);
+                    of_schema.for_each(|declared| declared.forget_elsewhere(&mut aside));
                 }
-                Operation::SetAside { name, value } => set_aside(resource_type, &mut aside, name, value),
+                Operation::SetAside { name, value } => {
+                    set_aside(resource_type, &mut aside, name, value);
+                    drop_declared(resource_type, &mut map, name);
+                }
             }
         }
+        take_in(resource_type, &mut map, &mut aside);
         drop_labels(resource_type, &mut map);
         check_unmapped(&aside)?;
         quirks::jumpcloud_leaves_out_active(resource_type, &mut map, reader);
@@ -400,25 +408,44 @@ fn put_back_array(holder: &mut Map<String, Value>, attribute: &Attribute, mut va
 
 /// An operation on an enterprise attribute speaks for the one that JumpCloud put at top level, too: it must not come back
 /// through the mapping after it was changed or removed.
-fn supersede(aside: &mut Map<String, Value>, place: &Place) {
-    if !aside.is_empty() && place.path.extension.is_some() {
-        forget(aside, place.path.attribute.name);
+fn supersede(resource_type: &ResourceType, aside: &mut Map<String, Value>, place: &Place) {
+    let Some(schema) = place.path.extension.filter(|_| !aside.is_empty()) else { return };
+    if !schema.declared {
+        return forget(aside, place.path.attribute.name);
+    }
+    let named = resource_type.declared.iter().filter(|declared| std::ptr::eq(declared.attribute, place.path.attribute));
+    named.for_each(|declared| declared.forget_elsewhere(aside));
+}
+
+/// What is now said of a declared attribute in another place is its value: it is taken in again after the last operation.
+fn drop_declared(resource_type: &ResourceType, map: &mut Map<String, Value>, name: &str) {
+    for declared in resource_type.declared.iter().filter(|declared| declared.aliases.iter().any(|alias| alias.is_meant_by(name))) {
+        if let Some(Value::Object(object)) = map.get_mut(declared.schema.id) {
+            object.shift_remove(declared.attribute.name);
+            if object.is_empty() {
+                map.shift_remove(declared.schema.id);
+            }
+        }
     }
 }
 
 /// Keeps what an operation said of an unknown attribute; under its extension's URN when it has one, as the door does.
 fn set_aside(resource_type: &ResourceType, aside: &mut Map<String, Value>, name: &str, value: &Value) {
-    let extension = resource_type.extensions.iter().find_map(|schema| {
-        let head = name.get(..schema.id.len())?;
-        let rest = name[schema.id.len()..].strip_prefix([':', '.'])?;
-        head.eq_ignore_ascii_case(schema.id).then_some((*schema, rest))
+    let extension = resource_type.extensions.iter().map(|schema| schema.id).chain([CUSTOM_URN]).find_map(|urn| {
+        let head = name.get(..urn.len())?;
+        let rest = name[urn.len()..].strip_prefix([':', '.'])?;
+        head.eq_ignore_ascii_case(urn).then_some((urn, rest))
     });
-    let Some((schema, name)) = extension else { return put_aside(aside, name, value) };
-    let entry = aside.entry(schema.id).or_insert_with(|| Value::Object(Map::new()));
+    let Some((urn, name)) = extension else { return put_aside(aside, name, value) };
+    // The schema of ours has no other meaning than the bare name.
+    if let Some(alias) = Alias::parse(name).filter(|_| urn == CUSTOM_URN) {
+        alias.forget(aside);
+    }
+    let entry = aside.entry(urn).or_insert_with(|| Value::Object(Map::new()));
     if let Value::Object(inner) = entry {
         put_aside(inner, name, value);
         if inner.is_empty() {
-            aside.shift_remove(schema.id);
+            aside.shift_remove(urn);
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::scim::aside::loose;
 use crate::scim::catalog;
 use crate::scim::json::take;
 use crate::scim::reader::Reader;
@@ -94,6 +95,19 @@ pub fn jumpcloud_sends_unknown_attributes(at: &str, reader: &mut Reader) -> bool
         reader.note("jumpcloud_sends_unknown_attributes", at);
     }
     accepted
+}
+
+/// Okta sends what its profile editor calls an integer or a boolean as such, `"urn:okta:acme:1.0:user:custom": {"floor": 3}`. An
+/// attribute that a tenant declared is a text; it takes a number or a boolean as one.
+pub fn okta_sends_a_custom_attribute_of_another_type(value: Value, at: &str, reader: &mut Reader) -> Value {
+    let is_other = !matches!(value, Value::String(_) | Value::Null);
+    match loose(&value).filter(|_| is_other && reader.is_lenient()) {
+        None => value,
+        Some(text) => {
+            reader.note("okta_sends_a_custom_attribute_of_another_type", at);
+            Value::from(text.into_owned())
+        }
+    }
 }
 
 /// OneLogin lists `urn:scim:schemas:core:2.0`, Entra ID adds
@@ -282,6 +296,7 @@ pub fn templates_mark_two_values_primary(at: &str, reader: &mut Reader) -> bool 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scim::aside::Alias;
     use crate::scim::document::Document;
     use crate::scim::filter::Filter;
     use crate::scim::patch::Patch;
@@ -291,12 +306,14 @@ mod tests {
     /// How a payload reaches the server.
     enum Payload {
         User(Value),
+        /// Of a tenant that declares `urn:acme:2.0:Badge:floor`.
+        DeclaringUser(Value),
         Group(Value),
         UserPatch(Value),
         GroupPatch(Value),
         UserFilter(&'static str),
     }
-    use Payload::{Group, GroupPatch, User, UserFilter, UserPatch};
+    use Payload::{DeclaringUser, Group, GroupPatch, User, UserFilter, UserPatch};
 
     /// Reads a payload as the server does; gives the user's document after it.
     fn read(payload: &Payload, reader: &mut Reader) -> Result<Value, ScimError> {
@@ -304,6 +321,11 @@ mod tests {
         let stored = json!({ "schemas": [catalog::USER_URN], "userName": "jsnow", "displayName": "Jon", "active": true });
         match payload {
             User(body) => Document::read(&catalog::USER, object(body), reader).map(|read| read.document.into_map().into()),
+            DeclaringUser(body) => {
+                let aliases = vec![Alias::parse("urn:acme:2.0:Badge:floor").expect("a name")];
+                let user = catalog::user_with(vec![catalog::Declaration { field: "floor".into(), aliases }]).expect("one attribute");
+                Document::read(user, object(body), reader).map(|read| read.document.into_map().into())
+            }
             Group(body) => Document::read(&catalog::GROUP, object(body), reader).map(|read| read.document.into_map().into()),
             GroupPatch(body) => Patch::read(&catalog::GROUP, object(body), reader).map(|patch| patch.members.len().into()),
             UserPatch(body) => {
@@ -360,6 +382,12 @@ mod tests {
                 None,
             ),
             ("jumpcloud_sends_unknown_attributes", user(json!({ "costcenter": "CC-12" })), json!(null), Some(InvalidSyntax)),
+            (
+                "okta_sends_a_custom_attribute_of_another_type",
+                DeclaringUser(json!({ "schemas": [catalog::USER_URN], "userName": "jsnow", "urn:acme:2.0:Badge": { "floor": 3 } })),
+                json!({ "urn:acme:2.0:Badge": { "floor": "3" } }),
+                Some(InvalidValue),
+            ),
             (
                 "onelogin_lists_unknown_schemas",
                 user(json!({ "schemas": ["urn:scim:schemas:core:2.0"] })),

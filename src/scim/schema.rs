@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use crate::scim::aside::Alias;
+
 /// The data type of an attribute (RFC 7643 §2.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -192,6 +194,8 @@ pub struct Schema {
     pub description: &'static str,
     /// The attributes, in the order in which a resource shows them.
     pub attributes: &'static [Attribute],
+    /// Whether a tenant declared it: its attributes are texts of their provider's making.
+    pub declared: bool,
 }
 
 /// A kind of resource (RFC 7643 §6).
@@ -209,6 +213,19 @@ pub struct ResourceType {
     pub extensions: &'static [&'static Schema],
     /// `id`, `externalId`, `meta` and `schemas` (RFC 7643 §3.1): in every resource, in no published schema.
     pub common: &'static [Attribute],
+    /// The attributes that a tenant declared, and where else their values may arrive.
+    pub declared: &'static [Declared],
+}
+
+/// An attribute that a tenant declared.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Declared {
+    /// The extension it lies in.
+    pub schema: &'static Schema,
+    /// The attribute.
+    pub attribute: &'static Attribute,
+    /// The names under which its value arrives in other places, in the order in which they are looked up.
+    pub aliases: &'static [Alias],
 }
 
 /// A resolved attribute name: where the value lies in a resource and what the schema says of it.

@@ -4,7 +4,7 @@
 
 use super::mapping::{Custom, MappingError};
 use super::path::Path;
-use super::source::{Alias, Part, Source, Sources};
+use super::source::{Aside, Part, Source, Sources};
 use crate::scim::catalog::USER;
 use crate::scim::error::quote;
 use crate::scim::schema::{Kind, Name};
@@ -88,7 +88,7 @@ fn pair_to_custom(pair: &str) -> Result<Custom, String> {
         let path = if values { format!("{scim}.value") } else { scim.to_owned() };
         list.push(Source::Part(Part::Path(Path::parse(&path)?)));
     }
-    list.push(Source::Part(Part::Alias(Alias::parse(scim)?)));
+    list.push(Source::Part(Part::Alias(Aside::parse(scim)?)));
     Ok(Custom { name: field.to_owned(), sources: Sources { list, transforms: Vec::new() } })
 }
 

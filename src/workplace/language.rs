@@ -11,7 +11,9 @@ use super::department::{ORGANIZATION_FIRST, OrganizationFirst};
 use super::employee::Field;
 use super::mapping::{Custom, Mapping, MappingError, Required, Subject};
 use super::source::{Part, Source, Sources, Transform};
+use crate::scim::catalog::{Declaration, user_with};
 use crate::scim::error::quote;
+use crate::scim::schema::ResourceType;
 
 /// The longest text of a mapping, in bytes: fifty times the longest shipped one.
 const TEXT_MAX_BYTES: usize = 256 * 1024;
@@ -53,7 +55,10 @@ impl Reader<'_> {
         };
         let department = table.get("department").map(|value| self.department(value)).transpose()?;
         let fields = self.fields(fields, department.is_some())?;
-        let mut mapping = Mapping { name: self.name.to_owned(), fields, department, custom: self.custom(table)?, required: Vec::new() };
+        let custom = self.custom(table)?;
+        let user = self.declared(table, &custom)?;
+        let mut mapping = Mapping { name: self.name.to_owned(), fields, department, custom, required: Vec::new(), user };
+        mapping.bind();
         if let Some(required) = table.get("required") {
             mapping.required = self.required(required, &mapping)?;
         }
@@ -100,6 +105,19 @@ impl Reader<'_> {
             }
         }
         Ok(declared)
+    }
+
+    /// User with an attribute for each custom field whose value the schemas have no place for.
+    fn declared(&self, table: &DeTable<'_>, custom: &[Custom]) -> Read<&'static ResourceType> {
+        let declarations = custom.iter().filter_map(|custom| {
+            let aliases = custom.sources.aliases();
+            (!aliases.is_empty()).then(|| Declaration { field: custom.name.clone(), aliases })
+        });
+        user_with(declarations.collect()).map_err(|(field, detail)| {
+            let key = table.get("custom").and_then(|custom| custom.get_ref().as_table()?.keys().find(|key| *key.get_ref() == field));
+            let place = key.map(Spanned::span).or_else(|| table.get("spaceiq_custom").map(Spanned::span));
+            self.error(place.unwrap_or_default(), format!("the custom field {}: {detail}", quote(&field)))
+        })
     }
 
     fn required(&self, value: &Spot<'_>, mapping: &Mapping) -> Read<Vec<Required>> {

@@ -9,6 +9,7 @@ use super::department::OrganizationFirst;
 use super::employee::{Employee, Field};
 use super::language;
 use super::source::{Input, Sources};
+use crate::scim::schema::ResourceType;
 
 /// How employees are derived from users.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +19,7 @@ pub struct Mapping {
     pub(super) department: Option<OrganizationFirst>,
     pub(super) custom: Vec<Custom>,
     pub(super) required: Vec<Required>,
+    pub(super) user: &'static ResourceType,
 }
 
 /// A custom field and where its value comes from.
@@ -87,6 +89,22 @@ impl Mapping {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Lets every source find what is declared as an attribute.
+    pub(super) fn bind(&mut self) {
+        let user = self.user;
+        self.fields.iter_mut().for_each(|(_, sources)| sources.bind(user));
+        self.custom.iter_mut().for_each(|custom| custom.sources.bind(user));
+        if let Some(rule) = &mut self.department {
+            [&mut rule.organization, &mut rule.division, &mut rule.department].into_iter().for_each(|sources| sources.bind(user));
+        }
+    }
+
+    /// User with the attributes that the mapping declares; without any, the catalog's own.
+    #[must_use]
+    pub fn user(&self) -> &'static ResourceType {
+        self.user
     }
 
     /// The employee a user is. `document` is a canonical SCIM User, `unmapped` what arrived with it and is in no schema.

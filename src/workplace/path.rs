@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use super::source::{same, scalar};
+use crate::scim::aside::{same, scalar};
 use crate::scim::catalog::USER;
 use crate::scim::error::{quote, quote_json};
 use crate::scim::schema::{AttrPath, Attribute, Kind, Mutability, Name, Returned};

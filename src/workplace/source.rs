@@ -6,8 +6,9 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::path::Path;
-use crate::scim::catalog::USER;
+use crate::scim::aside::{Alias, scalar};
 use crate::scim::error::quote;
+use crate::scim::schema::{Declared, ResourceType};
 
 /// How a source names an attribute that is in no schema.
 pub(super) const ALIAS_PREFIX: &str = "unmapped:";
@@ -41,7 +42,7 @@ pub(super) enum Part {
     /// In the document.
     Path(Path),
     /// Among what is in no schema.
-    Alias(Alias),
+    Alias(Aside),
     /// In the mapping.
     Literal(String),
 }
@@ -59,13 +60,11 @@ pub(super) enum Transform {
     Upper,
 }
 
-/// The name of an attribute that is in no schema, or is not where its schema puts it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Alias {
-    /// The whole name: a key at top level.
-    name: String,
-    /// The extension's URN and the key inside it, when the name is written with one.
-    within: Option<(String, String)>,
+/// A name that no schema has, and the declared attribute that holds its value when a client gave it by the attribute's name.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Aside {
+    pub(super) alias: Alias,
+    attribute: Option<(&'static str, &'static str)>,
 }
 
 impl Sources {
@@ -76,6 +75,34 @@ impl Sources {
             let value = self.transforms.iter().fold(found, |value, transform| transform.apply(value));
             trimmed(value)
         })
+    }
+
+    /// Lets names that are declared as attributes be found in those, too.
+    pub(super) fn bind(&mut self, user: &'static ResourceType) {
+        for source in &mut self.list {
+            let parts = match source {
+                Source::Part(part) => std::slice::from_mut(part),
+                Source::Join { parts, .. } => parts,
+            };
+            for part in parts {
+                if let Part::Alias(alias) = part {
+                    alias.bind(user);
+                }
+            }
+        }
+    }
+
+    /// The names that the value itself may arrive under. Empty when the schemas have an attribute for it.
+    pub(super) fn aliases(&self) -> Vec<Alias> {
+        let mut aliases = Vec::new();
+        for source in &self.list {
+            match source {
+                Source::Part(Part::Path(_)) => return Vec::new(),
+                Source::Part(Part::Alias(aside)) => aliases.push(aside.alias.clone()),
+                Source::Part(Part::Literal(_)) | Source::Join { .. } => {}
+            }
+        }
+        aliases
     }
 
     /// Whether there is anything to look for.
@@ -100,7 +127,7 @@ impl Part {
     /// Reads a path or an alias. The error is the sentence to show.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         match text.strip_prefix(ALIAS_PREFIX) {
-            Some(name) => Alias::parse(name).map(Self::Alias),
+            Some(name) => Aside::parse(name).map(Self::Alias),
             None => Path::parse(text).map(Self::Path),
         }
     }
@@ -108,9 +135,29 @@ impl Part {
     fn find<'a>(&'a self, input: Input<'a>) -> Option<Cow<'a, str>> {
         match self {
             Self::Path(path) => path.find(input.document),
-            Self::Alias(alias) => alias.find(input.unmapped),
+            Self::Alias(alias) => alias.find(input),
             Self::Literal(text) => Some(Cow::Borrowed(text)),
         }
+    }
+}
+
+impl Aside {
+    /// Reads the name behind `unmapped:`. The error is the sentence to show.
+    pub(super) fn parse(name: &str) -> Result<Self, String> {
+        let alias = Alias::parse(name).ok_or_else(|| format!("{} is followed by no name", quote(ALIAS_PREFIX)))?;
+        Ok(Self { alias, attribute: None })
+    }
+
+    fn find<'a>(&self, input: Input<'a>) -> Option<Cow<'a, str>> {
+        self.alias.find(input.unmapped).or_else(|| {
+            let (urn, name) = self.attribute?;
+            scalar(input.document.get(urn)?.get(name)?)
+        })
+    }
+
+    fn bind(&mut self, user: &'static ResourceType) {
+        let takes = |declared: &&Declared| declared.aliases.iter().any(|alias| alias.is_same(&self.alias));
+        self.attribute = user.declared.iter().find(takes).map(|declared| (declared.schema.id, declared.attribute.name));
     }
 }
 
@@ -127,76 +174,6 @@ impl Transform {
             Self::Upper => Cow::Owned(value.to_uppercase()),
         }
     }
-}
-
-impl Alias {
-    /// An alias for a key; spaces inside it count. The error is the sentence to show.
-    pub(super) fn parse(name: &str) -> Result<Self, String> {
-        let name = name.trim();
-        if name.is_empty() {
-            return Err(format!("{} is followed by no name", quote(ALIAS_PREFIX)));
-        }
-        let within = match name.rsplit_once(':') {
-            Some((urn, key)) if urn.get(..4).is_some_and(|head| head.eq_ignore_ascii_case("urn:")) && !key.is_empty() => {
-                Some((urn.to_owned(), key.to_owned()))
-            }
-            _ => None,
-        };
-        Ok(Self { name: name.to_owned(), within })
-    }
-
-    /// The first value that is not blank: at top level, then inside the extensions of User (Okta puts custom attributes
-    /// there), or inside the extension the name is written with.
-    fn find<'a>(&self, unmapped: &'a Map<String, Value>) -> Option<Cow<'a, str>> {
-        if unmapped.is_empty() {
-            return None;
-        }
-        value_at(unmapped, &self.name).or_else(|| {
-            unmapped.iter().find_map(|(key, value)| {
-                let name = match &self.within {
-                    Some((urn, name)) if same(key, urn) => name,
-                    None if USER.extension(key).is_some() => &self.name,
-                    _ => return None,
-                };
-                value_at(value.as_object()?, name)
-            })
-        })
-    }
-}
-
-fn value_at<'a>(object: &'a Map<String, Value>, name: &str) -> Option<Cow<'a, str>> {
-    object.iter().filter(|(key, _)| same(key, name)).find_map(|(_, value)| loose(value))
-}
-
-/// A value as it may come under a name no schema knows: plain, `{"value": ..}`, or either in an array.
-fn loose(value: &Value) -> Option<Cow<'_, str>> {
-    match value {
-        Value::Array(elements) => elements.iter().find_map(single),
-        other => single(other),
-    }
-}
-
-fn single(value: &Value) -> Option<Cow<'_, str>> {
-    match value {
-        Value::Object(object) => object.iter().filter(|(key, _)| key.eq_ignore_ascii_case("value")).find_map(|(_, value)| scalar(value)),
-        other => scalar(other),
-    }
-}
-
-/// A text without the white space around it, a number or a boolean as text; nothing for a blank text and all other values.
-pub(super) fn scalar(value: &Value) -> Option<Cow<'_, str>> {
-    match value {
-        Value::String(text) => trimmed(Cow::Borrowed(text)),
-        Value::Number(number) => Some(Cow::Owned(number.to_string())),
-        Value::Bool(true) => Some(Cow::Borrowed("true")),
-        Value::Bool(false) => Some(Cow::Borrowed("false")),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
-    }
-}
-
-/// Whether two texts differ in letter case at most.
-pub(super) fn same(a: &str, b: &str) -> bool {
-    a.eq_ignore_ascii_case(b) || (!(a.is_ascii() && b.is_ascii()) && caseless::default_caseless_match_str(a, b))
 }
 
 fn trimmed(text: Cow<'_, str>) -> Option<Cow<'_, str>> {
@@ -225,63 +202,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
-
-    fn alias(name: &str, unmapped: &Value) -> Option<String> {
-        Alias::parse(name).unwrap().find(unmapped.as_object().unwrap()).map(Cow::into_owned)
-    }
-
-    #[test]
-    fn an_alias_finds_a_key_in_any_letter_case_at_top_level_then_in_the_enterprise_extension() {
-        let unmapped = json!({
-            "CostCenter": "CC-1", "job Title": "Chef", "Straße": "x", "empty": " ", "EMPTY": "full",
-            ENTERPRISE.to_uppercase(): {"badge_number": 77, "costcenter": "CC-2", "nested": "in"},
-            "nested": "",
-            "urn:acme:2.0:Badge": {"Color": "red"},
-            "urn:acme:2.0:Badge:size": "L",
-        });
-        for (name, expected) in [
-            ("costcenter", Some("CC-1")),
-            ("Job title", Some("Chef")),
-            ("jobTitle", None),
-            ("STRASSE", Some("x")),
-            ("empty", Some("full")),
-            ("BADGE_number", Some("77")),
-            ("nested", Some("in")),
-            ("color", None),
-            ("urn:acme:2.0:badge:color", Some("red")),
-            ("urn:acme:2.0:badge:size", Some("L")),
-            ("urn:acme:2.0:badge", None),
-            ("urn:x:color", None),
-        ] {
-            assert_eq!(alias(name, &unmapped).as_deref(), expected, "{name}");
-        }
-    }
-
-    #[test]
-    fn a_value_in_no_schema_may_have_any_shape() {
-        for (value, expected) in [
-            (json!("  a b "), Some("a b")),
-            (json!(""), None),
-            (json!("\u{a0}\t\n"), None),
-            (json!(12), Some("12")),
-            (json!(1.5), Some("1.5")),
-            (json!(true), Some("true")),
-            (json!(false), Some("false")),
-            (json!(null), None),
-            (json!({"value": "m"}), Some("m")),
-            (json!({"Value": 5}), Some("5")),
-            (json!({"$ref": "x"}), None),
-            (json!({"value": {"value": "x"}}), None),
-            (json!(["m"]), Some("m")),
-            (json!(["", {"value": "m"}]), Some("m")),
-            (json!([]), None),
-            (json!([["x"]]), None),
-        ] {
-            assert_eq!(alias("key", &json!({ "Key": value })).as_deref(), expected, "{value}");
-        }
-    }
 
     #[test]
     fn transforms_are_applied_before_a_value_counts_as_blank() {

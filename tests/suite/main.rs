@@ -20,6 +20,7 @@ mod conformance_changes;
 mod conformance_doc;
 mod conformance_queries;
 mod cursor;
+mod custom_schema;
 mod discovery;
 mod documents;
 mod etags;

@@ -17,6 +17,7 @@ pub static ENTERPRISE_USER_SCHEMA: Schema = Schema {
         attribute("department", Kind::String, "The department the person belongs to."),
         Attribute { sub_attributes: MANAGER, ..attribute("manager", Kind::Complex, "The person's manager, another user.") },
     ],
+    declared: false,
 };
 
 const MANAGER: &[Attribute] = &[

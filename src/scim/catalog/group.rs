@@ -23,6 +23,7 @@ pub static GROUP_SCHEMA: Schema = Schema {
             ..attribute("members", Kind::Complex, "The members. They are added and removed, never edited in place.")
         },
     ],
+    declared: false,
 };
 
 const MEMBERS: &[Attribute] = &[

@@ -3,12 +3,14 @@
 //! §2.3.7 require. Where a table differs otherwise, it gives the reason, and a test lists every difference.
 //! Parsing, filters, PATCH, projection and the `/Schemas` answer read these tables and nothing else.
 
+mod declared;
 mod enterprise;
 mod group;
 mod user;
 
 use crate::scim::schema::{Attribute, Kind, Mutability, ResourceType, Returned, Schema, Uniqueness, attribute};
 
+pub use declared::{Declaration, user_with};
 pub use enterprise::ENTERPRISE_USER_SCHEMA;
 pub use group::GROUP_SCHEMA;
 pub use user::USER_SCHEMA;
@@ -19,6 +21,8 @@ pub const USER_URN: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 pub const GROUP_URN: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";
 /// The enterprise extension of a user (RFC 7643 §4.3).
 pub const ENTERPRISE_URN: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+/// The extension that holds the attributes a tenant declares without a URN of their own. The name is this program's.
+pub const CUSTOM_URN: &str = "urn:frontdesk:custom:2.0:User";
 
 /// The message around the results of a query (RFC 7644 §3.4.2).
 pub const LIST_RESPONSE_URN: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";
@@ -39,6 +43,7 @@ pub static USER: ResourceType = ResourceType {
     schema: &USER_SCHEMA,
     extensions: &[&ENTERPRISE_USER_SCHEMA],
     common: COMMON,
+    declared: &[],
 };
 
 /// Groups, under `/Groups`.
@@ -49,6 +54,7 @@ pub static GROUP: ResourceType = ResourceType {
     schema: &GROUP_SCHEMA,
     extensions: &[],
     common: COMMON,
+    declared: &[],
 };
 
 /// Every resource type.

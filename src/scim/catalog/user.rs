@@ -57,6 +57,7 @@ pub static USER_SCHEMA: Schema = Schema {
             ..attribute("x509Certificates", Kind::Complex, "The certificates issued to the person.")
         },
     ],
+    declared: false,
 };
 
 const NAME: &[Attribute] = &[
