@@ -6,6 +6,9 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 
+/// An operator as it is written, and what of an order it holds for.
+type Comparison = (&'static str, fn(Ordering) -> bool);
+
 /// Whether a predicate holds of a document.
 pub fn holds(path: &str, document: &Value) -> bool {
     let mut reader = Reader { path, rest: path, root: document };
@@ -120,7 +123,7 @@ impl<'a> Reader<'a> {
             let prefix = self.string();
             return values.iter().any(|value| value.as_str().expect("only text is searched").starts_with(&prefix));
         }
-        let operators: [(&str, fn(Ordering) -> bool); 6] = [
+        let operators: [Comparison; 6] = [
             (" == ", Ordering::is_eq),
             (" != ", Ordering::is_ne),
             (" >= ", Ordering::is_ge),

@@ -22,8 +22,11 @@ pub use self::{
     cursor::cursor, document::document, filter::filter, mapping::mapping, patch::patch, path::path, query::query, token::token,
 };
 
-/// Every oracle with the name of its target.
-pub const ALL: [(&str, fn(&[u8])); 8] = [
+/// An oracle with the name of its target.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every one.
+pub const ALL: [Target; 8] = [
     ("filter", filter),
     ("path", path),
     ("patch", patch),
