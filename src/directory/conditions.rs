@@ -62,6 +62,20 @@ impl<'a> Lookup<'a> {
     }
 }
 
+/// Whether the GIN index finds the few that a filter may match: one of its conjuncts is an equality of text, and nothing beside the
+/// folded document decides.
+pub(super) fn has_equality(user: bool, filter: &Filter) -> bool {
+    let is_equality = |term: &Filter| matches!(term, Filter::Compare(_, Operator::Eq, Literal::Text(_)));
+    let mut conjuncts = filter.conjuncts().iter();
+    let uses = Uses::of(user, filter);
+    !uses.meta
+        && matches!(uses.memberships, Memberships::None)
+        && conjuncts.any(|conjunct| match conjunct {
+            Filter::Any(_, inner) => inner.conjuncts().iter().any(is_equality),
+            other => is_equality(other),
+        })
+}
+
 /// A condition on one membership finds its few resources by the index on memberships; the jsonpath then checks the rest.
 fn write_narrowing(user: bool, conjunct: &Filter, statement: &mut Statement) {
     let Memberships::Ids(ids) = Uses::of(user, conjunct).memberships else { return };

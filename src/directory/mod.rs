@@ -9,12 +9,14 @@ mod callers;
 mod changes;
 mod conditions;
 mod connections;
+mod counts;
 mod employee_columns;
 mod employee_search;
 mod employees;
 mod error;
 mod events;
 mod groups;
+mod growth;
 mod health;
 mod keys;
 mod mappings;
@@ -107,6 +109,8 @@ pub struct Directory {
     mappings: Arc<mappings::Mappings>,
     refusals: Arc<events::RefusalLog>,
     walks: Arc<walks::Walks>,
+    counts: Arc<counts::Counts>,
+    growth: Arc<growth::Growth>,
     cursor_key: Arc<OnceCell<SealingKey>>,
 }
 
@@ -143,6 +147,8 @@ impl Directory {
             mappings: Arc::default(),
             refusals,
             walks: Arc::default(),
+            counts: Arc::default(),
+            growth: Arc::default(),
             cursor_key: Arc::default(),
         })
     }
@@ -195,7 +201,10 @@ impl Directory {
             }
         };
         match tokio::spawn(task.in_current_span()).await {
-            Ok(outcome) => outcome,
+            Ok(outcome) => {
+                self.growth.note(&self.pool);
+                outcome
+            }
             // The runtime is shutting down.
             Err(ended) if ended.is_cancelled() => Err(Error::Unavailable(Box::new(ended))),
             Err(panicked) => Err(Error::internal(panicked)),
@@ -266,6 +275,8 @@ mod tests {
             mappings: Arc::default(),
             refusals,
             walks: Arc::default(),
+            counts: Arc::default(),
+            growth: Arc::default(),
             cursor_key: Arc::default(),
         }
     }

@@ -7,12 +7,13 @@
 //! poor, and the total needs them all anyway.
 
 use std::cmp::Ordering;
+use std::time::Instant;
 
 use sqlx::postgres::PgRow;
 use sqlx::{Encode, Postgres, QueryBuilder, Row as _, Type};
 use uuid::Uuid;
 
-use super::conditions::{Lookup, Memberships, Uses, write_filter, write_searchable};
+use super::conditions::{Lookup, Memberships, Uses, has_equality, write_filter, write_searchable};
 use super::memberships::{all_groups, direct_groups, groups_json, members_of_group};
 use super::{Directory, Error, Stored};
 use crate::scim::catalog;
@@ -142,6 +143,14 @@ impl Directory {
     /// # Errors
     /// `Unavailable` when it takes longer than the statement timeout.
     pub async fn count(&self, tenant_id: Uuid, base: &str, search: &Search) -> Result<i64, Error> {
+        let counted = match &search.parts[..] {
+            [part] if part.filter.is_none() => Some((tenant_id, part.is_user())),
+            _ => None,
+        };
+        if let Some(count) = counted.and_then(|counted| self.counts.recall(counted)) {
+            return Ok(count);
+        }
+        let asked_at = Instant::now();
         let mut statement = Statement::new(tenant_id, base);
         statement.sql("select (");
         for (rank, part) in search.parts.iter().enumerate() {
@@ -157,7 +166,11 @@ impl Directory {
             }
         }
         statement.sql(")");
-        Ok(statement.0.build_query_scalar().fetch_one(&self.pool).await?)
+        let count = statement.0.build_query_scalar().fetch_one(&self.pool).await?;
+        if let Some(counted) = counted {
+            self.counts.remember(counted, count, asked_at);
+        }
+        Ok(count)
     }
 }
 
@@ -235,61 +248,83 @@ impl Part {
     }
 }
 
-/// Writes the statement of a page that one index finds and orders: a lookup, or all resources of a type in the order of creation.
-/// Nothing is counted. Gives whether it is such a page; if not, nothing was written.
+/// Writes the statement of a page whose resources one index finds: all of a type in the order of creation, a lookup, or the hits of
+/// an equality. Gives whether it is such a page; if not, nothing was written.
 fn write_by_index(search: &Search, place: &Place, limit: i64, statement: &mut Statement) -> bool {
-    let ([part], false) = (&search.parts[..], search.sorted) else { return false };
-    let lookup = part.filter.as_ref().map(|filter| Lookup::of(part.is_user(), filter));
-    let (offset, after) = match (place, &lookup) {
-        (Place::Offset(offset), None | Some(Some(_))) => (*offset, None),
-        (Place::After(position), None) => (0, Some(position.seq)),
-        _ => return false,
+    let ([part], false, false) = (&search.parts[..], search.sorted, place.is_backward()) else { return false };
+    let found = match &part.filter {
+        None => ByIndex::All,
+        Some(filter) => match Lookup::of(part.is_user(), filter) {
+            Some(lookup) if lookup.is_unique() => ByIndex::One(lookup),
+            Some(_) => ByIndex::Hits(filter),
+            None if has_equality(part.is_user(), filter) => ByIndex::Hits(filter),
+            None => return false,
+        },
     };
-    let lookup = lookup.flatten();
-    let several = lookup.as_ref().is_some_and(|lookup| !lookup.is_unique());
-    // Several are collected first: with the order in the same query PostgreSQL may take the index of the order for them.
-    statement.sql(if several { ", hits as materialized (" } else { "" });
-    if !several {
-        write_shown(part, statement);
-    }
-    statement.sql("select r.id, r.seq, r.version, r.document, r.created_at, r.updated_at from ");
-    statement.sql(if part.is_user() { "users r where r.tenant_id = $1" } else { "groups r where r.tenant_id = $1" });
-    if let Some(lookup) = &lookup {
-        lookup.write(statement);
+    let (after, offset) =
+        (place.position().map_or(i64::MIN, |position| position.seq), if let Place::Offset(offset) = place { *offset } else { 0 });
+    let resources = if part.is_user() { "users r where r.tenant_id = $1" } else { "groups r where r.tenant_id = $1" };
+    if let ByIndex::Hits(filter) = &found {
+        // Without resources around the ids, since there may be many; the page's resources are then looked up one by one (`offset 0`
+        // keeps PostgreSQL from reading all of them instead).
+        statement.sql(", hits as materialized (select r.id, r.seq from ").sql(resources);
+        write_filter(part.is_user(), filter, statement);
+        statement.sql(") select (select count(*) from hits) as total");
     } else {
-        statement.sql(" and r.seq > ").bind(after.unwrap_or(i64::MIN)).sql(" order by r.seq");
+        statement.sql("select null::bigint as total");
     }
-    if several {
-        statement.sql(") ");
-        write_shown(part, statement);
-        statement.sql("select * from hits order by seq");
+    write_shown(part, statement);
+    match &found {
+        ByIndex::Hits(_) => {
+            statement.sql("select r.* from (select id, seq from hits where seq > ").bind(after).sql(" order by seq limit ").bind(limit);
+            statement.sql(" offset ").bind(offset).sql(") page, lateral (select * from ").sql(resources);
+            statement.sql(" and r.id = page.id offset 0) r");
+        }
+        ByIndex::One(lookup) => {
+            statement.sql("select r.* from ").sql(resources);
+            lookup.write(statement);
+            statement.sql(" and r.seq > ").bind(after).sql(" limit ").bind(limit).sql(" offset ").bind(offset);
+        }
+        ByIndex::All => {
+            statement.sql("select r.* from ").sql(resources).sql(" and r.seq > ").bind(after);
+            statement.sql(" order by r.seq limit ").bind(limit).sql(" offset ").bind(offset);
+        }
     }
-    statement.sql(" limit ").bind(limit).sql(" offset ").bind(offset);
     statement.sql(if part.is_user() { ") u order by u.seq" } else { ") g order by g.seq" });
     true
 }
 
-/// What an answer shows of the resources in the parenthesis that is opened.
+/// What finds the resources of a page.
+enum ByIndex<'a> {
+    /// The order of creation.
+    All,
+    /// A unique key.
+    One(Lookup<'a>),
+    /// A key or an equality that several may have.
+    Hits(&'a Filter),
+}
+
+/// The columns behind the total, of the resources in the parenthesis that is opened.
 fn write_shown(part: &Part, statement: &mut Statement) {
     statement.sql(match (part.is_user(), part.with_memberships) {
         (true, true) => concat!(
-            "select null::bigint as total, 0 as rank, null::text as sort, u.id, u.seq, u.version, u.document::text as document,
+            ", 0 as rank, null::text as sort, u.id, u.seq, u.version, u.document::text as document,
                  u.created_at, u.updated_at, null::text as memberships, ",
             direct_groups!(),
             " as groups from ("
         ),
         (true, false) => {
-            "select null::bigint as total, 0 as rank, null::text as sort, u.id, u.seq, u.version, u.document::text as document,
+            ", 0 as rank, null::text as sort, u.id, u.seq, u.version, u.document::text as document,
                  u.created_at, u.updated_at, null::text as memberships, null::text[] as groups from ("
         }
         (false, true) => concat!(
-            "select null::bigint as total, 0 as rank, null::text as sort, g.id, g.seq, g.version, g.document::text as document,
+            ", 0 as rank, null::text as sort, g.id, g.seq, g.version, g.document::text as document,
                  g.created_at, g.updated_at, ",
             members_of_group!(),
             " as memberships, null::text[] as groups from ("
         ),
         (false, false) => {
-            "select null::bigint as total, 0 as rank, null::text as sort, g.id, g.seq, g.version, g.document::text as document,
+            ", 0 as rank, null::text as sort, g.id, g.seq, g.version, g.document::text as document,
                  g.created_at, g.updated_at, null::text as memberships, null::text[] as groups from ("
         }
     });
