@@ -19,6 +19,9 @@ pub const DEFAULTS: &str = include_str!("../config/default.toml");
 /// The name in messages for where a default comes from.
 const DEFAULTS_NAME: &str = "config/default.toml";
 
+/// What the address of a database looks like.
+const AN_ADDRESS: &str = "an address such as postgres://user:password@host:5432/name";
+
 const PREFIX: &str = "FRONTDESK_";
 
 /// Names the file, and is therefore no setting itself.
@@ -74,8 +77,12 @@ pub struct Database {
     pub lock_timeout: Duration,
     /// PostgreSQL's `idle_in_transaction_session_timeout`.
     pub idle_in_transaction_timeout: Duration,
-    /// Prepared statements remembered per connection; 0 for none.
+    /// Prepared statements remembered per connection.
     pub statement_cache: usize,
+    /// Whether the address leads to a pooler in transaction mode.
+    pub transaction_pooler: bool,
+    /// The address that leads past the pooler, for migrations. There is one when there is a pooler.
+    pub direct_url: Option<Secret>,
 }
 
 /// The section `[http]`.
@@ -304,15 +311,31 @@ impl Settings {
     }
 
     fn database(&self) -> Result<Database, ConfigError> {
-        Ok(Database {
-            url: self.optional("database.url", "an address such as postgres://user:password@host:5432/name", database_url)?,
+        let transaction_pooler = self.parsed("database.pooler", "none or transaction", |text| match text {
+            "none" => Some(false),
+            "transaction" => Some(true),
+            _ => None,
+        })?;
+        let database = Database {
+            url: self.optional("database.url", AN_ADDRESS, database_url)?,
             pool_size: self.number("database.pool_size", 1..=10_000)?,
             acquire_timeout: self.duration("database.acquire_timeout_ms", 1)?,
             statement_timeout: self.duration("database.statement_timeout_ms", 1)?,
             lock_timeout: self.duration("database.lock_timeout_ms", 1)?,
             idle_in_transaction_timeout: self.duration("database.idle_in_transaction_timeout_ms", 1)?,
-            statement_cache: self.number("database.statement_cache", 0..=100_000)?,
-        })
+            statement_cache: self.number("database.statement_cache", 1..=100_000)?,
+            transaction_pooler,
+            direct_url: self.optional("database.direct_url", AN_ADDRESS, database_url)?,
+        };
+        // Migrations take a lock that belongs to a session.
+        if database.transaction_pooler && database.direct_url.is_none() {
+            return Err(self.wrong("database.direct_url", "an address, since database.pooler is \"transaction\""));
+        }
+        // The private cluster has no pooler in front of it.
+        if database.direct_url.is_some() && database.url.is_none() {
+            return Err(self.wrong("database.url", "an address, since database.direct_url is set"));
+        }
+        Ok(database)
     }
 
     fn http(&self) -> Result<Http, ConfigError> {
@@ -538,7 +561,19 @@ mod tests {
         for name in ["DATABASE_POOL_SIZE", "HTTP_HEADER_TIMEOUT_MS", "HTTP_MAX_CONNECTIONS", "LIMITS_BODY_BYTES", "LIMITS_PAGE_SIZE_MAX"] {
             assert!(refusal(&[(&format!("{PREFIX}{name}"), "0")], None).contains("expected a whole number from 1 to"));
         }
-        load(&[("FRONTDESK_DATABASE_STATEMENT_CACHE", "0"), ("FRONTDESK_HTTP_DRAIN_DELAY_MS", "0")], None).unwrap();
+        load(&[("FRONTDESK_HTTP_DRAIN_DELAY_MS", "0")], None).unwrap();
+    }
+
+    #[test]
+    fn behind_a_pooler_both_addresses_are_needed() {
+        let pooler = ("FRONTDESK_DATABASE_POOLER", "transaction");
+        let (through, past) = (("DATABASE_URL", "postgres://pooler/d"), ("FRONTDESK_DATABASE_DIRECT_URL", "postgres://database/d"));
+        assert!(refusal(&[pooler, past], None).starts_with("database.url = (hidden) (config/default.toml): expected an address"));
+        assert!(refusal(&[pooler, through], None).starts_with("database.direct_url = (hidden) (config/default.toml): expected an address"));
+        assert!(refusal(&[("FRONTDESK_DATABASE_POOLER", "session")], None).contains("expected none or transaction"));
+        let database = load(&[pooler, through, past], None).unwrap().database;
+        assert!(database.transaction_pooler);
+        assert_eq!(database.direct_url.unwrap().expose(), "postgres://database/d");
     }
 
     #[test]

@@ -11,9 +11,7 @@ use frontdesk::{
 };
 use tokio::io::{AsyncWriteExt as _, BufWriter};
 
-use super::{
-    Command, ConnectionCommand, EmployeesCommand, EventsCommand, Failure, Named, TenantCommand, TokenCommand, mapping, pool_settings, say,
-};
+use super::{Command, ConnectionCommand, EmployeesCommand, EventsCommand, Failure, Named, TenantCommand, TokenCommand, mapping, open, say};
 
 /// Does one command.
 pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure> {
@@ -59,7 +57,7 @@ async fn with_database(config: &Config, work: impl AsyncFnOnce(&Directory) -> Re
         }
     };
     let outcome = async {
-        let directory = Directory::open(&url, &pool_settings(config)).await?;
+        let directory = open(config, &url).await?;
         let outcome = work(&directory).await;
         directory.close().await;
         outcome

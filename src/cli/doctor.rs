@@ -10,7 +10,7 @@ use frontdesk::{
     directory::{Directory, Server},
 };
 
-use super::{COMMAND_LOG, Failure, failure::causes, log, pool_settings, say};
+use super::{COMMAND_LOG, Failure, failure::causes, log, open, say};
 
 /// The oldest PostgreSQL that is tested.
 const OLDEST_VERSION: i32 = 150_000;
@@ -92,7 +92,7 @@ pub(super) async fn doctor() -> Result<(), Failure> {
 }
 
 async fn examine(config: &Config, url: &str, report: &mut Report) -> Result<(), Failure> {
-    let directory = match Directory::open(url, &pool_settings(config)).await {
+    let directory = match open(config, url).await {
         Ok(directory) => directory,
         Err(error) => {
             return report.add(Fail(format!("PostgreSQL: {}; check DATABASE_URL, the server and its pg_hba.conf", causes(&error))));

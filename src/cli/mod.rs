@@ -16,7 +16,7 @@ use clap::{
 };
 use frontdesk::{
     config::{Config, LogFormat},
-    directory::{Conformance, Format, PoolSettings, Profile, Provider, Scope},
+    directory::{self, Conformance, Directory, Format, PoolSettings, Profile, Provider, Scope},
 };
 use tracing_subscriber::EnvFilter;
 use uuid::Uuid;
@@ -250,15 +250,22 @@ fn say(text: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-fn pool_settings(config: &Config) -> PoolSettings {
+/// Opens the database of this address as the settings say.
+async fn open(config: &Config, url: &str) -> Result<Directory, directory::Error> {
     let database = &config.database;
-    PoolSettings {
+    let settings = PoolSettings {
         pool_size: database.pool_size,
         acquire_timeout: database.acquire_timeout,
         statement_timeout: database.statement_timeout,
         lock_timeout: database.lock_timeout,
         idle_in_transaction_timeout: database.idle_in_transaction_timeout,
         statement_cache: database.statement_cache,
+        transaction_pooler: database.transaction_pooler,
+    };
+    let directory = Directory::open(url, &settings).await?;
+    match &database.direct_url {
+        Some(direct) => directory.migrating_at(direct.expose()),
+        None => Ok(directory),
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::{
     sync::watch,
 };
 
-use super::{Failure, failure::causes, pool_settings, say};
+use super::{Failure, failure::causes, open, say};
 
 /// How long the start waits for a database that is not there yet: under compose or Kubernetes both start at once.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(30);
@@ -110,7 +110,7 @@ async fn connect(config: &Config, url: &str) -> Result<Directory, Failure> {
     let since = Instant::now();
     let (mut pause, longest) = PAUSES;
     loop {
-        match Directory::open(url, &pool_settings(config)).await {
+        match open(config, url).await {
             Err(directory::Error::Unavailable(cause)) if since.elapsed() < DATABASE_PATIENCE => {
                 tracing::warn!(reason = causes(cause.as_ref()), "waiting for the database");
                 tokio::time::sleep(pause).await;

@@ -10,12 +10,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use sqlx::{Executor as _, PgConnection};
+use sqlx::Executor as _;
 use uuid::Uuid;
 
 use super::passwords::PasswordChange;
 use super::users::{Hold, Terms};
-use super::{Directory, Error, Origin, Pool, groups, users};
+use super::{Directory, Error, Origin, Pool, Session, groups, users};
 use crate::scim::ScimError;
 use crate::scim::bulk::{Action, BulkRequest, Change, Operation};
 use crate::scim::catalog::GROUP;
@@ -217,7 +217,7 @@ async fn attempt(
 
 /// Locks what is to be changed and exists already, and the groups of users that are to be deleted: groups before users, in the order of their ids, as single requests do. So
 /// transactions that change the same resources wait for each other in turn, and not in a circle.
-async fn lock(connection: &mut PgConnection, work: &Work, units: &[Vec<usize>]) -> Result<(), Error> {
+async fn lock(connection: &mut Session, work: &Work, units: &[Vec<usize>]) -> Result<(), Error> {
     let changes = units.iter().flatten().filter_map(|index| work.request.operations[*index].change.as_ref().ok());
     let deletions = changes.clone().filter(|change| matches!(change.action, Action::Delete));
     let deleted: Vec<Uuid> = deletions.map(|change| change.id).collect();
@@ -237,7 +237,7 @@ async fn lock(connection: &mut PgConnection, work: &Work, units: &[Vec<usize>]) 
 }
 
 /// Does a unit under a savepoint, so that the transaction goes on without it when it fails.
-async fn carry_out_or_go_back(connection: &mut PgConnection, work: &Work, unit: &[usize]) -> Result<Outcomes, Error> {
+async fn carry_out_or_go_back(connection: &mut Session, work: &Work, unit: &[usize]) -> Result<Outcomes, Error> {
     connection.execute("savepoint unit").await?;
     match carry_out(connection, work, unit).await {
         Ok(done) => {
@@ -278,7 +278,7 @@ fn failed(request: &BulkRequest, unit: &[usize], culprit: usize, error: Error) -
 
 /// Does the operations of one unit; members are added when all that the unit creates is there. Fails with the operation at
 /// fault.
-async fn carry_out(connection: &mut PgConnection, work: &Work, unit: &[usize]) -> Result<Outcomes, (usize, Error)> {
+async fn carry_out(connection: &mut Session, work: &Work, unit: &[usize]) -> Result<Outcomes, (usize, Error)> {
     let mut done = Vec::with_capacity(unit.len());
     for index in unit {
         let version = write(connection, work, *index).await.map_err(|error| (*index, error))?;
@@ -294,7 +294,7 @@ async fn carry_out(connection: &mut PgConnection, work: &Work, unit: &[usize]) -
     Ok(done)
 }
 
-async fn write(connection: &mut PgConnection, work: &Work, index: usize) -> Result<Option<i64>, Error> {
+async fn write(connection: &mut Session, work: &Work, index: usize) -> Result<Option<i64>, Error> {
     let Operation { change, reader, .. } = &work.request.operations[index];
     let Change { resource_type, id, if_match, action } = change.as_ref().map_err(ScimError::clone)?;
     let (origin, id, if_match) = (&work.origin, *id, if_match.as_ref());

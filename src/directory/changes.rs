@@ -16,7 +16,7 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::events::Kind;
-use super::{Directory, Error, Pool};
+use super::{Directory, Error, Pool, Session};
 use crate::scim::error::quote;
 use crate::scim::{ScimError, ScimType};
 
@@ -322,7 +322,7 @@ async fn place(pool: Pool, tenant_id: Uuid) -> Result<u64, Error> {
 }
 
 /// Locks a tenant's feed until the end of the transaction; the first time makes its row.
-pub(super) async fn lock_feed(connection: &mut sqlx::PgConnection, tenant_id: Uuid) -> Result<(), Error> {
+pub(super) async fn lock_feed(connection: &mut Session, tenant_id: Uuid) -> Result<(), Error> {
     let locked = sqlx::query("select from feeds where tenant_id = $1 for update").bind(tenant_id).execute(&mut *connection).await?;
     if locked.rows_affected() == 0 {
         // Whoever comes second waits here for the first one's commit, and then updates the row, which locks it.

@@ -3,11 +3,11 @@
 //! JumpCloud's Directory Insights gives it ("Activate", "Deactivate IdM connection").
 
 use chrono::{DateTime, Utc};
-use sqlx::{FromRow, PgConnection};
+use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::{
-    Directory, Error, constraint,
+    Directory, Error, Session, constraint,
     tenants::check_name,
     vocabulary::{Conformance, Provider, State},
 };
@@ -74,7 +74,7 @@ impl Directory {
         check_name("the connection's name", name)?;
         let mut connection = self.pool.acquire().await?;
         let made = insert(&mut connection, tenant_id, name, provider, conformance).await?;
-        connection.release();
+        connection.finish().await?;
         Ok(made)
     }
 
@@ -186,7 +186,7 @@ impl Directory {
 }
 
 pub(super) async fn insert(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     tenant_id: Uuid,
     name: &str,
     provider: Provider,

@@ -72,7 +72,7 @@ impl Directory {
             "select e.* from users u join employees e on e.tenant_id = u.tenant_id and e.id = u.id where u.tenant_id = $1 order by u.seq",
         )
         .bind(tenant.id)
-        .fetch(&mut *connection);
+        .fetch(&mut connection);
         let mut count = 0_u64;
         let opening = if format == Format::Csv { CSV_HEADER } else { "[" };
         out.write_all(opening.as_bytes()).await.map_err(Error::internal)?;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
-use sqlx::PgConnection;
 use sqlx::types::Json;
 use uuid::Uuid;
 
@@ -13,7 +12,7 @@ use super::events::{Kind, with_notes};
 use super::members::{self, Difference};
 use super::memberships::{members_of_group, members_of_small_group};
 use super::resource::Before;
-use super::{Directory, Error, Origin, Stored, constraint};
+use super::{Directory, Error, Origin, Session, Stored, constraint};
 use crate::scim::ScimError;
 use crate::scim::catalog::GROUP;
 use crate::scim::document::{Document, Reading, unique_key};
@@ -96,7 +95,7 @@ impl Directory {
                 if reading.members.as_ref().is_none_or(Vec::is_empty) {
                     let mut connection = pool.acquire().await?;
                     let stored = insert(&mut connection, origin, id, reading, projection, &change).await?;
-                    connection.release();
+                    connection.finish().await?;
                     return Ok(Stored { memberships: Some("[]".into()), ..stored });
                 }
                 let mut transaction = pool.begin().await?;
@@ -256,13 +255,7 @@ impl Directory {
 }
 
 /// Creates a group under an id that was chosen beforehand, in the caller's transaction; [`add_members`] adds its members.
-pub(super) async fn create(
-    connection: &mut PgConnection,
-    origin: &Origin,
-    id: Uuid,
-    reading: &Reading,
-    notes: &Value,
-) -> Result<Stored, Error> {
+pub(super) async fn create(connection: &mut Session, origin: &Origin, id: Uuid, reading: &Reading, notes: &Value) -> Result<Stored, Error> {
     let projection = Projection::of(origin, id, &reading.document)?;
     insert(connection, origin, id, reading, &projection, &creation(reading, notes)).await
 }
@@ -274,7 +267,7 @@ fn creation(reading: &Reading, notes: &Value) -> Value {
 }
 
 /// Adds the members that a new group has.
-pub(super) async fn add_members(connection: &mut PgConnection, origin: &Origin, id: Uuid, reading: &Reading) -> Result<(), Error> {
+pub(super) async fn add_members(connection: &mut Session, origin: &Origin, id: Uuid, reading: &Reading) -> Result<(), Error> {
     let ids = reading.members.clone().unwrap_or_default();
     members::apply(connection, origin.tenant_id(), id, &[MembersChange::Add(ids)]).await?;
     Ok(())
@@ -282,7 +275,7 @@ pub(super) async fn add_members(connection: &mut PgConnection, origin: &Origin, 
 
 /// PUT in the caller's transaction.
 pub(super) async fn replace(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     origin: &Origin,
     id: Uuid,
     reading: &Reading,
@@ -298,7 +291,7 @@ pub(super) async fn replace(
 
 /// PATCH in the caller's transaction.
 pub(super) async fn patch(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     origin: &Origin,
     id: Uuid,
     patch: &Patch,
@@ -327,7 +320,7 @@ impl Times {
 }
 
 async fn insert(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     origin: &Origin,
     id: Uuid,
     reading: &Reading,
@@ -368,7 +361,7 @@ async fn insert(
 }
 
 /// Others may make the group a member meanwhile (`no key`): two groups that are put into each other do not wait in a circle.
-async fn lock(connection: &mut PgConnection, origin: &Origin, id: Uuid) -> Result<Before, Error> {
+async fn lock(connection: &mut Session, origin: &Origin, id: Uuid) -> Result<Before, Error> {
     let locked = sqlx::query_as::<_, Before>(
         "select version, document::text as document, unmapped, created_at, updated_at, null as memberships
          from groups where tenant_id = $1 and id = $2 for no key update",
@@ -380,7 +373,7 @@ async fn lock(connection: &mut PgConnection, origin: &Origin, id: Uuid) -> Resul
     locked.ok_or_else(|| ScimError::not_found("Group", &id.to_string()).into())
 }
 
-async fn members_json(connection: &mut PgConnection, origin: &Origin, id: Uuid, members: Members) -> Result<Option<String>, Error> {
+async fn members_json(connection: &mut Session, origin: &Origin, id: Uuid, members: Members) -> Result<Option<String>, Error> {
     let query = match members {
         Members::Hidden => return Ok(None),
         Members::Paged => {
@@ -400,14 +393,7 @@ struct Next<'a> {
 }
 
 /// Writes a group that is locked, when anything of it differs from what is stored.
-async fn save(
-    connection: &mut PgConnection,
-    origin: &Origin,
-    id: Uuid,
-    locked: Before,
-    next: Next<'_>,
-    notes: &Value,
-) -> Result<Stored, Error> {
+async fn save(connection: &mut Session, origin: &Origin, id: Uuid, locked: Before, next: Next<'_>, notes: &Value) -> Result<Stored, Error> {
     let difference = members::apply(connection, origin.tenant_id(), id, next.members).await?;
     let attributes = locked.document()?.changed_attributes(next.document);
     if attributes.is_empty() && difference.is_empty() && *next.unmapped == locked.unmapped.0 {
@@ -423,7 +409,7 @@ async fn save(
 }
 
 async fn update(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     origin: &Origin,
     id: Uuid,
     next: Next<'_>,
@@ -467,7 +453,7 @@ async fn update(
     Ok(saved.stored(id, document))
 }
 
-pub(super) async fn delete(connection: &mut PgConnection, origin: &Origin, id: Uuid, if_match: Option<&Condition>) -> Result<(), Error> {
+pub(super) async fn delete(connection: &mut Session, origin: &Origin, id: Uuid, if_match: Option<&Condition>) -> Result<(), Error> {
     let version: Option<i64> = sqlx::query_scalar("select version from groups where tenant_id = $1 and id = $2 for update")
         .bind(origin.tenant_id())
         .bind(id)

@@ -7,10 +7,10 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
-use sqlx::{FromRow, PgConnection};
+use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::{Caller, Directory, Error, Origin, Pool, Profile, Tenant};
+use super::{Caller, Directory, Error, Origin, Pool, Profile, Session, Tenant};
 use crate::scim::ScimError;
 use crate::scim::error::quote;
 use crate::workplace::{Mapping, profiles};
@@ -298,7 +298,7 @@ fn shipped_text(profile: Profile) -> &'static str {
 
 /// The tenant's current version. Whoever else makes a version waits until this transaction ends; writes of users do not, since
 /// they take the row `for key share`.
-async fn lock_current(connection: &mut PgConnection, tenant_id: Uuid) -> Result<i64, Error> {
+async fn lock_current(connection: &mut Session, tenant_id: Uuid) -> Result<i64, Error> {
     let version = sqlx::query_scalar("select mapping_version from tenants where id = $1 for no key update")
         .bind(tenant_id)
         .fetch_optional(connection)
@@ -320,7 +320,7 @@ async fn version_text(executor: impl sqlx::PgExecutor<'_>, tenant_id: Uuid, vers
 }
 
 async fn insert(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     tenant_id: Uuid,
     current: i64,
     text: Option<&str>,

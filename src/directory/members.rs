@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use sqlx::{FromRow, PgConnection};
+use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::{Error, constraint};
+use super::{Error, Session, constraint};
 use crate::scim::ScimError;
 use crate::scim::document::unknown_member;
 use crate::scim::filter::Filter;
@@ -46,7 +46,7 @@ impl Difference {
 
 /// Applies changes in order to a group whose row is locked.
 pub(super) async fn apply(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     tenant_id: Uuid,
     group_id: Uuid,
     changes: &[MembersChange],
@@ -74,7 +74,7 @@ struct Added {
 }
 
 /// Adds those who are not members yet. Ids come sorted, so that two requests insert in the same order.
-async fn add(connection: &mut PgConnection, tenant_id: Uuid, group_id: Uuid, ids: &[Uuid]) -> Result<Difference, Error> {
+async fn add(connection: &mut Session, tenant_id: Uuid, group_id: Uuid, ids: &[Uuid]) -> Result<Difference, Error> {
     if ids.is_empty() {
         return Ok(Difference::default());
     }
@@ -111,7 +111,7 @@ async fn add(connection: &mut PgConnection, tenant_id: Uuid, group_id: Uuid, ids
 }
 
 /// Planned anew each time (`persistent(false)`): a plan that is kept for any number of ids compares each member with each id.
-async fn remove(connection: &mut PgConnection, tenant_id: Uuid, group_id: Uuid, ids: &[Uuid]) -> Result<Difference, Error> {
+async fn remove(connection: &mut Session, tenant_id: Uuid, group_id: Uuid, ids: &[Uuid]) -> Result<Difference, Error> {
     if ids.is_empty() {
         return Ok(Difference::default());
     }
@@ -134,7 +134,7 @@ async fn remove(connection: &mut PgConnection, tenant_id: Uuid, group_id: Uuid, 
 
 /// Makes the members exactly these: who is one already is not touched. The difference is found here and not by an anti-join,
 /// which PostgreSQL plans as a nested loop where it knows little of the table: 10,000 members take seconds then.
-async fn replace(connection: &mut PgConnection, tenant_id: Uuid, group_id: Uuid, ids: &[Uuid]) -> Result<Difference, Error> {
+async fn replace(connection: &mut Session, tenant_id: Uuid, group_id: Uuid, ids: &[Uuid]) -> Result<Difference, Error> {
     let current: Vec<Uuid> = sqlx::query_scalar(
         "select user_id from members where tenant_id = $1 and group_id = $2
          union all
@@ -153,7 +153,7 @@ async fn replace(connection: &mut PgConnection, tenant_id: Uuid, group_id: Uuid,
 }
 
 /// The members that a value filter selects, for filters that say more than ids.
-async fn matching(connection: &mut PgConnection, tenant_id: Uuid, group_id: Uuid, filter: &Filter) -> Result<Vec<Uuid>, Error> {
+async fn matching(connection: &mut Session, tenant_id: Uuid, group_id: Uuid, filter: &Filter) -> Result<Vec<Uuid>, Error> {
     let members: Vec<(Uuid, String, bool)> = sqlx::query_as(
         "select m.user_id, (select u.display_name from users u where u.tenant_id = $1 and u.id = m.user_id), true from members m
          where m.tenant_id = $1 and m.group_id = $2

@@ -41,7 +41,7 @@ use sqlx::{Connection as _, Executor as _, PgConnection, migrate::Migrator, post
 use tokio::sync::OnceCell;
 use tracing::Instrument as _;
 
-use self::pool::Pool;
+use self::pool::{Pool, Session};
 use crate::scim::cursor::SealingKey;
 
 pub use self::{
@@ -97,13 +97,15 @@ pub struct PoolSettings {
     pub idle_in_transaction_timeout: Duration,
     /// Prepared statements kept per connection.
     pub statement_cache: usize,
+    /// The database is reached through a pooler in transaction mode, such as PgBouncer.
+    pub transaction_pooler: bool,
 }
 
 /// The directory: every use case is a method of it. Cheap to clone; the clones share the connections.
 #[derive(Clone)]
 pub struct Directory {
     pool: Pool,
-    /// How to reach the database without our time limits: a migration takes as long as it takes.
+    /// How to reach the database itself and without our time limits: a migration takes as long as it takes.
     unlimited: Arc<PgConnectOptions>,
     callers: Arc<callers::Callers>,
     mappings: Arc<mappings::Mappings>,
@@ -126,9 +128,7 @@ impl Directory {
     /// # Errors
     /// The URL is no such URL (`Internal`), or as [`Directory::connect`].
     pub async fn open(url: &str, settings: &PoolSettings) -> Result<Self, Error> {
-        let options =
-            PgConnectOptions::from_str(url).map_err(|error| Error::internal(format!("the database URL is not usable: {error}")))?;
-        Self::connect(options, settings).await
+        Self::connect(parse_url(url)?, settings).await
     }
 
     /// Connects, with one connection opened at once so that a wrong address is told here.
@@ -137,8 +137,12 @@ impl Directory {
     /// `Unavailable` when the database cannot be reached in `acquire_timeout`, `Internal` when it refuses us for good.
     pub async fn connect(options: PgConnectOptions, settings: &PoolSettings) -> Result<Self, Error> {
         let unlimited = as_frontdesk(options, settings);
-        let pool = Pool::new(with_limits(unlimited.clone(), settings), settings);
-        pool.acquire().await?.release();
+        let pool = if settings.transaction_pooler {
+            Pool::behind_pooler(unlimited.clone(), settings, &session_settings(settings))
+        } else {
+            Pool::direct(with_limits(unlimited.clone(), settings), settings)
+        };
+        pool.acquire().await?.finish().await?;
         let refusals = Arc::new(events::RefusalLog::start(pool.clone()));
         Ok(Self {
             pool,
@@ -153,8 +157,16 @@ impl Directory {
         })
     }
 
+    /// The same directory with another address for migrations, which leads past a pooler: the migrator's lock belongs to a session.
+    ///
+    /// # Errors
+    /// `Internal` when the URL is not a `postgres://` URL.
+    pub fn migrating_at(self, direct_url: &str) -> Result<Self, Error> {
+        Ok(Self { unlimited: Arc::new(named(parse_url(direct_url)?)), ..self })
+    }
+
     /// Applies what the database lacks of the schema. Several processes may do this at once: the migrator's lock lets one.
-    /// The lock belongs to a session, so behind PgBouncer in transaction mode this needs a direct connection.
+    /// Behind a pooler in transaction mode this needs [`Directory::migrating_at`].
     ///
     /// # Errors
     /// `Unavailable` when the database is away, `Internal` when a migration fails or was changed after it was applied.
@@ -212,27 +224,39 @@ impl Directory {
     }
 }
 
-/// The options of all our connections. `extra_float_digits` is not sent: PgBouncer refuses it, and PostgreSQL's default is
-/// exact. A statement cache of zero would leave every prepared statement behind on the server, hence at least one.
+fn parse_url(url: &str) -> Result<PgConnectOptions, Error> {
+    PgConnectOptions::from_str(url).map_err(|error| Error::internal(format!("the database URL is not usable: {error}")))
+}
+
+/// The options of all our connections. `extra_float_digits` is not sent: PgBouncer refuses it, and PostgreSQL's default is exact.
 fn as_frontdesk(options: PgConnectOptions, settings: &PoolSettings) -> PgConnectOptions {
-    let options = options.extra_float_digits(None).statement_cache_capacity(settings.statement_cache.max(1));
+    named(options).extra_float_digits(None).statement_cache_capacity(settings.statement_cache)
+}
+
+/// The options with a name by which an administrator finds our sessions, unless the address has one.
+fn named(options: PgConnectOptions) -> PgConnectOptions {
     match options.get_application_name() {
         Some(_) => options,
         None => options.application_name("frontdesk"),
     }
 }
 
-/// The time limits and [`PLANNER`] travel in the start-up message, so they cost nothing and hold from the first statement.
-/// PgBouncer refuses that message's `options`: with all three limits at zero none is sent, and `alter role ... set
-/// statement_timeout` and the like do it.
+/// The settings in the start-up message, so that they cost nothing and hold from the first statement. A pooler refuses it, and
+/// sets them as [`Pool::behind_pooler`] says.
 fn with_limits(options: PgConnectOptions, settings: &PoolSettings) -> PgConnectOptions {
+    options.options(session_settings(settings))
+}
+
+/// The time limits, and [`PLANNER`].
+fn session_settings(settings: &PoolSettings) -> Vec<(&'static str, String)> {
     let limits = [
         ("statement_timeout", settings.statement_timeout),
         ("lock_timeout", settings.lock_timeout),
         ("idle_in_transaction_session_timeout", settings.idle_in_transaction_timeout),
     ];
-    let set: Vec<_> = limits.into_iter().filter(|(_, limit)| !limit.is_zero()).map(|(name, limit)| (name, limit.as_millis())).collect();
-    if set.is_empty() { options } else { options.options(set).options(PLANNER) }
+    let limits = limits.into_iter().filter(|(_, limit)| !limit.is_zero());
+    let limits = limits.map(|(name, limit)| (name, limit.as_millis().to_string()));
+    limits.chain(PLANNER.map(|(name, value)| (name, value.to_owned()))).collect()
 }
 
 /// The pause before the next attempt: full jitter, so that units which met do not meet again.
@@ -255,7 +279,8 @@ mod tests {
             statement_timeout: limit,
             lock_timeout: limit,
             idle_in_transaction_timeout: limit,
-            statement_cache: 0,
+            statement_cache: 1,
+            transaction_pooler: false,
         }
     }
 
@@ -266,7 +291,7 @@ mod tests {
     /// A directory whose database nobody asks.
     fn nowhere() -> Directory {
         let options = url("postgres://localhost/x");
-        let pool = Pool::new(options.clone(), &settings(Duration::from_secs(1)));
+        let pool = Pool::direct(options.clone(), &settings(Duration::from_secs(1)));
         let refusals = Arc::new(events::RefusalLog::start(pool.clone()));
         Directory {
             pool,
@@ -321,8 +346,9 @@ mod tests {
     }
 
     #[test]
-    fn without_limits_there_is_nothing_for_pgbouncer_to_refuse() {
-        assert_eq!(with_limits(url("postgres://localhost/x"), &settings(Duration::ZERO)).get_options(), None);
+    fn a_limit_of_zero_is_left_to_the_server() {
+        let options = with_limits(url("postgres://localhost/x"), &settings(Duration::ZERO));
+        assert_eq!(options.get_options(), Some("-c enable_seqscan=off -c jit=off"));
     }
 
     #[test]

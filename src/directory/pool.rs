@@ -5,6 +5,12 @@
 //! future is dropped while `begin` waits (upstream issues 4385 and 4393): the next borrower's acknowledged writes are then never
 //! committed. Here a connection comes back at once when its borrower says that it is clean, which is free; from everybody else (a
 //! dropped future, an error) it is rolled back and drained first, by a task of its own that nobody drops.
+//!
+//! Behind a pooler in transaction mode (PgBouncer) a server connection is ours from `begin` to `commit`, and the next transaction
+//! may meet another one: nothing may be left on it, and nothing expected there. The driver sends a statement in two round trips
+//! (parse and describe, then bind and execute), and names it unless told otherwise. Hence in that mode every statement runs in a
+//! transaction and is unnamed, and the time limits and the planner's settings are set by the statement that begins it, in one
+//! round trip with it.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -14,8 +20,9 @@ use deadpool::managed::{self, Metrics, Object, PoolConfig, QueueMode, RecycleErr
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use sqlx::postgres::{PgConnectOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
-use sqlx::{Connection as _, Describe, Either, Execute, Executor, PgConnection, Postgres, SqlStr};
+use sqlx::error::BoxDynError;
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo};
+use sqlx::{AssertSqlSafe, Connection as _, Describe, Either, Execute, Executor, PgConnection, Postgres, SqlSafeStr as _, SqlStr};
 
 use super::{Error, PoolSettings};
 
@@ -32,20 +39,24 @@ const MAX_LIFETIME: Duration = Duration::from_secs(30 * 60);
 /// How often [`Pool::close`] looks whether all connections are back.
 const CLOSING_PAUSE: Duration = Duration::from_millis(5);
 
-/// The connections. Cheap to clone; the clones share them. As an [`Executor`] it runs a single statement outside a transaction: when
+/// The connections, to PostgreSQL or to a pooler. Cheap to clone; the clones share them. As an [`Executor`] it runs a single statement outside a transaction: when
 /// that future is dropped, the statement was done or it was not.
 #[derive(Clone)]
-pub(super) struct Pool(managed::Pool<Connector>);
+pub(super) struct Pool {
+    connections: managed::Pool<Connector>,
+    /// What begins a transaction behind a pooler; `None` when there is none.
+    begin: Option<SqlStr>,
+}
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pool").field("connections", &self.0.status().size).finish_non_exhaustive()
+        f.debug_struct("Pool").field("connections", &self.connections.status().size).finish_non_exhaustive()
     }
 }
 
 impl Pool {
-    /// A pool that has no connection yet.
-    pub(super) fn new(options: PgConnectOptions, settings: &PoolSettings) -> Self {
+    /// Connections to PostgreSQL itself. There is none yet.
+    pub(super) fn direct(options: PgConnectOptions, settings: &PoolSettings) -> Self {
         let timeouts = Timeouts {
             wait: Some(settings.acquire_timeout),
             create: Some(settings.acquire_timeout),
@@ -55,22 +66,37 @@ impl Pool {
         // Last in, first out: the connection that was just used has its plans and pages at hand, and what is not needed grows old.
         let config = PoolConfig { max_size: size.max(1), timeouts, queue_mode: QueueMode::Lifo };
         let pool = managed::Pool::builder(Connector(options)).config(config).runtime(deadpool::Runtime::Tokio1).build();
-        Self(pool.expect("a runtime is named, which is all that time limits ask for"))
+        Self { connections: pool.expect("a runtime is named, which is all that time limits ask for"), begin: None }
     }
 
-    /// A connection for several statements, each outside a transaction. [`Borrowed::release`] gives it back at once.
+    /// Connections to a pooler in transaction mode, with these settings in every transaction. Names and values are ours.
+    pub(super) fn behind_pooler(options: PgConnectOptions, settings: &PoolSettings, local: &[(&str, String)]) -> Self {
+        let set: String = local.iter().map(|(name, value)| format!("; set local {name} = {value}")).collect();
+        Self { begin: Some(AssertSqlSafe(format!("begin{set}")).into_sql_str()), ..Self::direct(options, settings) }
+    }
+
+    /// A connection for several statements, each outside a transaction; behind a pooler all in one. [`Session::finish`] gives it
+    /// back at once.
     ///
     /// # Errors
     /// `PoolTimedOut` when none is free in time, and why none can be opened.
-    pub(super) async fn acquire(&self) -> Result<Borrowed, sqlx::Error> {
-        let object = self.0.get().await.map_err(|error| match error {
+    pub(super) async fn acquire(&self) -> Result<Session, sqlx::Error> {
+        let mut session = self.borrow().await?;
+        if let Some(begin) = &self.begin {
+            session.begin(begin.clone()).await?;
+        }
+        Ok(session)
+    }
+
+    async fn borrow(&self) -> Result<Session, sqlx::Error> {
+        let object = self.connections.get().await.map_err(|error| match error {
             managed::PoolError::Timeout(_) => sqlx::Error::PoolTimedOut,
             managed::PoolError::Backend(error) => error,
             managed::PoolError::Closed | managed::PoolError::NoRuntimeSpecified | managed::PoolError::PostCreateHook(_) => {
                 sqlx::Error::PoolClosed
             }
         })?;
-        Ok(Borrowed { object: Some(object), cleaning: Cleaning::Drain })
+        Ok(Session { object: Some(object), cleaning: Cleaning::Drain, behind_pooler: self.begin.is_some() })
     }
 
     /// Begins a transaction.
@@ -78,23 +104,21 @@ impl Pool {
     /// # Errors
     /// As [`Pool::acquire`], and the database's.
     pub(super) async fn begin(&self) -> Result<Transaction, sqlx::Error> {
-        let mut connection = self.acquire().await?;
-        // From here on the connection is cleaned by a rollback, however this future ends.
-        connection.cleaning = Cleaning::RollBack;
-        connection.execute("begin").await?;
-        Ok(Transaction(connection))
+        let mut session = self.borrow().await?;
+        session.begin(self.begin.clone().unwrap_or_else(|| "begin".into_sql_str())).await?;
+        Ok(Transaction(session))
     }
 
     /// The connections in use, and those open.
     pub(super) fn connections(&self) -> (usize, usize) {
-        let status = self.0.status();
+        let status = self.connections.status();
         (status.size.saturating_sub(status.available), status.size)
     }
 
     /// Refuses new borrowers and waits until every connection is back and closed.
     pub(super) async fn close(&self) {
-        self.0.close();
-        while self.0.status().size > 0 {
+        self.connections.close();
+        while self.connections.status().size > 0 {
             tokio::time::sleep(CLOSING_PAUSE).await;
         }
     }
@@ -123,7 +147,7 @@ impl managed::Manager for Connector {
     }
 }
 
-/// How a connection that was not released is made clean.
+/// How a connection that was not given back clean is made clean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cleaning {
     /// What was asked is answered first: a dropped future leaves an answer on the way.
@@ -133,44 +157,61 @@ enum Cleaning {
 }
 
 /// A connection that is lent out.
-pub(super) struct Borrowed {
+pub(super) struct Session {
     /// Absent only while it is given back.
     object: Option<Object<Connector>>,
     cleaning: Cleaning,
+    behind_pooler: bool,
 }
 
-impl Borrowed {
-    /// Gives the connection back: nothing is on the way on it and no transaction is open.
-    pub(super) fn release(mut self) {
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("cleaning", &self.cleaning).field("behind_pooler", &self.behind_pooler).finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// Ends what was done, so that it lasts, and gives the connection back: nothing is on the way on it and no transaction is open.
+    ///
+    /// # Errors
+    /// The database's, when there is a transaction. Where it could not answer, whether that was committed is not known.
+    pub(super) async fn finish(mut self) -> Result<(), sqlx::Error> {
+        if self.cleaning == Cleaning::RollBack {
+            self.connection().execute("commit").await?;
+        }
         self.object = None;
+        Ok(())
     }
 
-    /// Gives the connection back after statements outside a transaction: at once when they did all they should or the client's fault
-    /// ended them. What the database could not do may have left it in any state.
-    pub(super) fn release_after<T>(self, outcome: &Result<T, Error>) {
-        match outcome {
-            Ok(_) | Err(Error::Scim(_)) => self.release(),
-            Err(error) if error.is_overtaken() => self.release(),
+    /// Ends what was done outside a unit's transaction, so that it lasts when it did all it should. The connection comes back at once
+    /// then, and when the client's fault ended the work; what the database could not do may have left it in any state.
+    ///
+    /// # Errors
+    /// The outcome's, or as [`Session::finish`].
+    pub(super) async fn finish_after<T>(mut self, outcome: Result<T, Error>) -> Result<T, Error> {
+        match &outcome {
+            Ok(_) => self.finish().await?,
+            Err(Error::Scim(_)) if self.cleaning == Cleaning::Drain => self.object = None,
+            Err(error) if self.cleaning == Cleaning::Drain && error.is_overtaken() => self.object = None,
             Err(_) => drop(self),
         }
+        outcome
     }
-}
 
-impl Deref for Borrowed {
-    type Target = PgConnection;
-
-    fn deref(&self) -> &PgConnection {
-        self.object.as_ref().expect("a connection is there until it is given back")
+    async fn begin(&mut self, statement: SqlStr) -> Result<(), sqlx::Error> {
+        // From here on the connection is cleaned by a rollback, however this future ends.
+        self.cleaning = Cleaning::RollBack;
+        self.connection().execute(statement).await?;
+        Ok(())
     }
-}
 
-impl DerefMut for Borrowed {
-    fn deref_mut(&mut self) -> &mut PgConnection {
+    /// Private, since statements sent on it would be named behind a pooler, too.
+    fn connection(&mut self) -> &mut PgConnection {
         self.object.as_mut().expect("a connection is there until it is given back")
     }
 }
 
-impl Drop for Borrowed {
+impl Drop for Session {
     fn drop(&mut self) {
         let Some(object) = self.object.take() else { return };
         match tokio::runtime::Handle::try_current() {
@@ -199,30 +240,28 @@ async fn clean(mut object: Object<Connector>, cleaning: Cleaning) {
 }
 
 /// A transaction. Whatever ends it but [`Transaction::commit`] rolls it back.
-pub(super) struct Transaction(Borrowed);
+pub(super) struct Transaction(Session);
 
 impl Transaction {
     /// Commits.
     ///
     /// # Errors
     /// The database's. Where it could not answer, whether the transaction was committed is not known.
-    pub(super) async fn commit(mut self) -> Result<(), sqlx::Error> {
-        self.0.execute("commit").await?;
-        self.0.release();
-        Ok(())
+    pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
+        self.0.finish().await
     }
 }
 
 impl Deref for Transaction {
-    type Target = PgConnection;
+    type Target = Session;
 
-    fn deref(&self) -> &PgConnection {
+    fn deref(&self) -> &Session {
         &self.0
     }
 }
 
 impl DerefMut for Transaction {
-    fn deref_mut(&mut self) -> &mut PgConnection {
+    fn deref_mut(&mut self) -> &mut Session {
         &mut self.0
     }
 }
@@ -238,9 +277,9 @@ impl<'p> Executor<'p> for &'_ Pool {
         let pool = self.clone();
         // All rows are read before the first is given, so that no connection waits for whoever takes them.
         let all = async move {
-            let mut connection = pool.acquire().await?;
-            let rows: Vec<_> = connection.fetch_many(query).try_collect().await?;
-            connection.release();
+            let mut session = pool.acquire().await?;
+            let rows: Vec<_> = (&mut session).fetch_many(query).try_collect().await?;
+            session.finish().await?;
             Ok::<_, sqlx::Error>(stream::iter(rows.into_iter().map(Ok)))
         };
         stream::once(all).try_flatten().boxed()
@@ -253,9 +292,9 @@ impl<'p> Executor<'p> for &'_ Pool {
     {
         let pool = self.clone();
         Box::pin(async move {
-            let mut connection = pool.acquire().await?;
-            let row = connection.fetch_optional(query).await?;
-            connection.release();
+            let mut session = pool.acquire().await?;
+            let row = session.fetch_optional(query).await?;
+            session.finish().await?;
             Ok(row)
         })
     }
@@ -266,9 +305,9 @@ impl<'p> Executor<'p> for &'_ Pool {
     {
         let pool = self.clone();
         Box::pin(async move {
-            let mut connection = pool.acquire().await?;
-            let statement = connection.prepare_with(sql, parameters).await?;
-            connection.release();
+            let mut session = pool.acquire().await?;
+            let statement = session.prepare_with(sql, parameters).await?;
+            session.finish().await?;
             Ok(statement)
         })
     }
@@ -279,10 +318,65 @@ impl<'p> Executor<'p> for &'_ Pool {
     {
         let pool = self.clone();
         Box::pin(async move {
-            let mut connection = pool.acquire().await?;
-            let description = connection.describe(sql).await?;
-            connection.release();
+            let mut session = pool.acquire().await?;
+            let description = session.describe(sql).await?;
+            session.finish().await?;
             Ok(description)
         })
+    }
+}
+
+impl<'s> Executor<'s> for &'s mut Session {
+    type Database = Postgres;
+
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, Result<Either<PgQueryResult, PgRow>, sqlx::Error>>
+    where
+        's: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        if self.behind_pooler { self.connection().fetch_many(Unnamed(query)) } else { self.connection().fetch_many(query) }
+    }
+
+    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, sqlx::Error>>
+    where
+        's: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        if self.behind_pooler { self.connection().fetch_optional(Unnamed(query)) } else { self.connection().fetch_optional(query) }
+    }
+
+    fn prepare_with<'e>(self, sql: SqlStr, parameters: &'e [PgTypeInfo]) -> BoxFuture<'e, Result<PgStatement, sqlx::Error>>
+    where
+        's: 'e,
+    {
+        self.connection().prepare_with(sql, parameters)
+    }
+
+    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<Describe<Postgres>, sqlx::Error>>
+    where
+        's: 'e,
+    {
+        self.connection().describe(sql)
+    }
+}
+
+/// A statement that is not to be remembered by a name on its server connection.
+struct Unnamed<E>(E);
+
+impl<'q, E: Execute<'q, Postgres>> Execute<'q, Postgres> for Unnamed<E> {
+    fn sql(self) -> SqlStr {
+        self.0.sql()
+    }
+
+    fn statement(&self) -> Option<&PgStatement> {
+        self.0.statement()
+    }
+
+    fn take_arguments(&mut self) -> Result<Option<PgArguments>, BoxDynError> {
+        self.0.take_arguments()
+    }
+
+    fn persistent(&self) -> bool {
+        false
     }
 }

@@ -12,13 +12,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
+use sqlx::FromRow;
 use sqlx::types::Json;
-use sqlx::{FromRow, PgConnection};
 use uuid::Uuid;
 
 use super::employee_search::lookup_key;
 use super::events::Kind;
-use super::{Directory, Error, Pool, Tenant, TenantMapping, TenantSettings};
+use super::{Directory, Error, Pool, Session, Tenant, TenantMapping, TenantSettings};
 use crate::scim::declared::conform;
 use crate::scim::document::Document;
 use crate::workplace::{Diff, Employee, Mapping, Settings};
@@ -336,7 +336,7 @@ fn settings_of(settings: &TenantSettings) -> Settings {
 /// One batch behind `after`. The version's row is locked first, so that of several processes one works at a time and the next
 /// one goes on behind it. A place in `seq` ends the batch and not a number of locked rows: rows that a request wrote while this
 /// waited for their locks drop out.
-async fn batch(connection: &mut PgConnection, pass: &Pass, after: i64) -> Result<Batch, Error> {
+async fn batch(connection: &mut Session, pass: &Pass, after: i64) -> Result<Batch, Error> {
     let version = pass.mapping.version;
     let after = match pass.walk {
         Walk::Noted => lock_progress(&mut *connection, pass).await?.max(after),
@@ -374,7 +374,7 @@ async fn batch(connection: &mut PgConnection, pass: &Pass, after: i64) -> Result
 }
 
 /// How far the version is applied, held until the batch ends.
-async fn lock_progress(connection: &mut PgConnection, pass: &Pass) -> Result<i64, Error> {
+async fn lock_progress(connection: &mut Session, pass: &Pass) -> Result<i64, Error> {
     let noted: Option<i64> = sqlx::query_scalar("select done_seq from mappings where tenant_id = $1 and version = $2 for no key update")
         .bind(pass.tenant_id)
         .bind(pass.mapping.version)
@@ -385,7 +385,7 @@ async fn lock_progress(connection: &mut PgConnection, pass: &Pass) -> Result<i64
 
 /// The place where the batch behind `after` ends; `None` when nothing is behind it. A sweep looks for the few that are left; the
 /// other walks count places, so that no batch looks further than its own end.
-async fn end_of_batch(connection: &mut PgConnection, pass: &Pass, after: i64) -> Result<Option<i64>, Error> {
+async fn end_of_batch(connection: &mut Session, pass: &Pass, after: i64) -> Result<Option<i64>, Error> {
     let query = if pass.walk == Walk::Sweep {
         sqlx::query_scalar(
             "select max(seq) from (
@@ -401,7 +401,7 @@ async fn end_of_batch(connection: &mut PgConnection, pass: &Pass, after: i64) ->
 }
 
 /// The tenant's settings, when this version is the current one. The lock makes it one that a later version waits out.
-async fn lock_version(connection: &mut PgConnection, tenant_id: Uuid, version: i64) -> Result<Option<Settings>, Error> {
+async fn lock_version(connection: &mut Session, tenant_id: Uuid, version: i64) -> Result<Option<Settings>, Error> {
     let settings: Option<Json<TenantSettings>> =
         sqlx::query_scalar("select settings from tenants where id = $1 and mapping_version = $2 for key share")
             .bind(tenant_id)
@@ -411,7 +411,7 @@ async fn lock_version(connection: &mut PgConnection, tenant_id: Uuid, version: i
     Ok(settings.map(|settings| settings_of(&settings.0)))
 }
 
-async fn note_progress(connection: &mut PgConnection, pass: &Pass, upto: i64, changed: u64) -> Result<(), Error> {
+async fn note_progress(connection: &mut Session, pass: &Pass, upto: i64, changed: u64) -> Result<(), Error> {
     sqlx::query(
         "update mappings set done_seq = case when $3 then greatest(done_seq, $4) else done_seq end, changed = changed + $5
          where tenant_id = $1 and version = $2 and state = 'applying'",
@@ -428,7 +428,7 @@ async fn note_progress(connection: &mut PgConnection, pass: &Pass, upto: i64, ch
 
 /// Writes a batch in two statements whatever its size: the employees that differ, each with its event and, where a declared
 /// attribute came or went, the user; and the version of all.
-async fn write(connection: &mut PgConnection, pass: &Pass, changed: &[Computed], unchanged: &[Uuid]) -> Result<(), Error> {
+async fn write(connection: &mut Session, pass: &Pass, changed: &[Computed], unchanged: &[Uuid]) -> Result<(), Error> {
     sqlx::query("update users set mapping_version = $2 where tenant_id = $1 and id = any ($3) and mapping_version < $2")
         .bind(pass.tenant_id)
         .bind(pass.mapping.version)

@@ -4,11 +4,11 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sqlx::{FromRow, PgConnection, types::Json};
+use sqlx::{FromRow, types::Json};
 use uuid::Uuid;
 
 use super::{
-    Connection, Directory, Error, Profile, Provider, Token, connections, constraint, tokens,
+    Connection, Directory, Error, Profile, Provider, Session, Token, connections, constraint, tokens,
     vocabulary::{Conformance, Scope, UnknownWord},
 };
 use crate::scim::{ScimError, error::quote};
@@ -204,7 +204,7 @@ impl Directory {
     }
 }
 
-async fn first_tenant(tx: &mut PgConnection) -> Result<Option<Tenant>, Error> {
+async fn first_tenant(tx: &mut Session) -> Result<Option<Tenant>, Error> {
     let row = sqlx::query_as::<_, Row>(
         "insert into tenants (id, slug, name, profile)
          select $1, 'default', 'default', $2 where not exists (select from tenants)

@@ -8,10 +8,10 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use sha2::{Digest as _, Sha256};
-use sqlx::{FromRow, PgConnection};
+use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::{Connection, Directory, Error, Scope, tenants::check_name};
+use super::{Connection, Directory, Error, Scope, Session, tenants::check_name};
 use crate::scim::ScimError;
 
 /// The most tokens of a connection that are neither expired nor revoked. A rotation needs two; more than ten are forgotten ones.
@@ -193,7 +193,7 @@ impl Directory {
 
 /// Stores a token inside a transaction. The connection's row is locked first, so that the count below it is exact.
 pub(super) async fn insert(
-    tx: &mut PgConnection,
+    tx: &mut Session,
     connection: &Connection,
     token: &Token,
     label: Option<&str>,

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
+use sqlx::Postgres;
 use sqlx::postgres::PgArguments;
 use sqlx::query::QueryAs;
 use sqlx::types::Json;
-use sqlx::{PgConnection, Postgres};
 use uuid::Uuid;
 
 use super::employee_search::lookup_key;
@@ -15,7 +15,7 @@ use super::events::{Kind, with_notes};
 use super::memberships::{all_groups, direct_groups, groups_json};
 use super::passwords::PasswordChange;
 use super::resource::Before;
-use super::{Caller, Directory, Error, Origin, Stored, constraint};
+use super::{Caller, Directory, Error, Origin, Session, Stored, constraint};
 use crate::scim::ScimError;
 use crate::scim::declared::conform;
 use crate::scim::document::{Document, Reading, unique_key};
@@ -78,7 +78,7 @@ impl Directory {
                 let (reading, password, notes) = &*work;
                 let mut connection = pool.acquire().await?;
                 let stored = create(&mut connection, &origin, id, reading, password, notes).await?;
-                connection.release();
+                connection.finish().await?;
                 Ok(stored)
             }
         })
@@ -131,7 +131,7 @@ impl Directory {
                 let mut terms = Terms { password, if_match: if_match.as_ref(), hold: Hold::Nothing };
                 let mut connection = pool.acquire().await?;
                 let outcome = replace(&mut connection, &origin, id, reading, &terms, notes).await;
-                connection.release_after(&outcome);
+                let outcome = connection.finish_after(outcome).await;
                 if !outcome.as_ref().is_err_and(Error::is_overtaken) {
                     return outcome;
                 }
@@ -166,7 +166,7 @@ impl Directory {
                 let mut terms = Terms { password, if_match: if_match.as_ref(), hold: Hold::Nothing };
                 let mut connection = pool.acquire().await?;
                 let outcome = self::patch(&mut connection, &origin, id, (patch, read_as), &terms, reader.clone()).await;
-                connection.release_after(&outcome);
+                let outcome = connection.finish_after(outcome).await;
                 if !outcome.as_ref().is_err_and(Error::is_overtaken) {
                     return outcome;
                 }
@@ -202,7 +202,7 @@ impl Directory {
 
 /// Creates a user under an id that was chosen beforehand, on the caller's connection.
 pub(super) async fn create(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     origin: &Origin,
     id: Uuid,
     reading: &Reading,
@@ -221,7 +221,7 @@ pub(super) async fn create(
 
 /// PUT on the caller's connection; with [`Hold::Row`] in the caller's transaction.
 pub(super) async fn replace(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     origin: &Origin,
     id: Uuid,
     reading: &Reading,
@@ -239,7 +239,7 @@ pub(super) async fn replace(
 /// PATCH, as [`replace`]. The operations were read as changes of `read_as`; the tenant may have declared other attributes since,
 /// and the stored user may be of a mapping before.
 pub(super) async fn patch(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     origin: &Origin,
     id: Uuid,
     (patch, read_as): (&Patch, &'static ResourceType),
@@ -316,7 +316,7 @@ impl<'q> Row<'q> {
 
 /// Writes a new user. The tenant's row is held `for key share`, as the foreign key would hold it anyway, and nothing is written
 /// unless the mapping is the tenant's: `recompute` says why.
-async fn insert(connection: &mut PgConnection, row: Row<'_>, password: &PasswordChange) -> Result<Times, Error> {
+async fn insert(connection: &mut Session, row: Row<'_>, password: &PasswordChange) -> Result<Times, Error> {
     let employee = &row.projection.employee;
     row.bind_to(sqlx::query_as::<_, Times>(
         "with mapped as (
@@ -364,7 +364,7 @@ pub(super) enum Hold {
 }
 
 /// A user that is to be changed. `xmin` is the transaction that wrote the row: another one when anything of it was written since.
-async fn read(connection: &mut PgConnection, origin: &Origin, id: Uuid, hold: Hold) -> Result<User, Error> {
+async fn read(connection: &mut Session, origin: &Origin, id: Uuid, hold: Hold) -> Result<User, Error> {
     macro_rules! statement {
         ($lock:literal) => {
             concat!(
@@ -421,7 +421,7 @@ struct Next<'a> {
 
 /// Writes a user, when the document, the password or what is kept aside differs from what is stored.
 async fn save(
-    connection: &mut PgConnection,
+    connection: &mut Session,
     origin: &Origin,
     id: Uuid,
     user: User,
@@ -465,13 +465,7 @@ async fn save(
 }
 
 /// Writes a changed user; as [`insert`], only while the mapping is the tenant's, and only what the transaction `xmin` wrote.
-async fn update(
-    connection: &mut PgConnection,
-    row: Row<'_>,
-    password: &PasswordChange,
-    bump: i64,
-    xmin: &str,
-) -> Result<Option<Times>, Error> {
+async fn update(connection: &mut Session, row: Row<'_>, password: &PasswordChange, bump: i64, xmin: &str) -> Result<Option<Times>, Error> {
     let employee = &row.projection.employee;
     row.bind_to(sqlx::query_as::<_, Times>(
         "with mapped as (
@@ -507,7 +501,7 @@ async fn update(
 /// Groups are locked before the user, in the order of their ids, as a change of members locks them: so neither waits for the
 /// other in a circle. A group that the user came into meanwhile is seen by the last statement: with the user's lock nobody adds
 /// them any more.
-pub(super) async fn delete(connection: &mut PgConnection, origin: &Origin, id: Uuid, if_match: Option<&Condition>) -> Result<(), Error> {
+pub(super) async fn delete(connection: &mut Session, origin: &Origin, id: Uuid, if_match: Option<&Condition>) -> Result<(), Error> {
     sqlx::query(
         "select from groups g
          where g.tenant_id = $1 and g.id in (select m.group_id from members m where m.tenant_id = $1 and m.user_id = $2)

@@ -4,7 +4,7 @@ use std::{fs::Permissions, os::unix::fs::PermissionsExt as _, str::FromStr, sync
 
 use frontdesk::cluster::{Cluster, Mode};
 use frontdesk::directory::{Connection, Directory, PoolSettings, Profile, Provider, Tenant};
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, postgres::PgConnectOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, postgres::PgConnectOptions};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
@@ -17,7 +17,13 @@ pub(crate) fn settings() -> PoolSettings {
         lock_timeout: Duration::from_secs(10),
         idle_in_transaction_timeout: Duration::from_secs(20),
         statement_cache: 100,
+        transaction_pooler: behind_pooler(),
     }
+}
+
+/// Whether `DATABASE_URL` leads through a pooler in transaction mode, said by the server's own setting.
+pub(crate) fn behind_pooler() -> bool {
+    std::env::var("FRONTDESK_DATABASE_POOLER").is_ok_and(|pooler| pooler == "transaction")
 }
 
 /// The shared database, with the schema applied: `DATABASE_URL`, else a private cluster in a temporary directory that stops
@@ -29,12 +35,22 @@ pub async fn url() -> &'static str {
             Ok(url) => url,
             Err(_) => private_cluster().await,
         };
-        let directory = Directory::open(&url, &settings()).await.expect("the tests' database can be reached");
+        let directory = Directory::open(&url, &settings()).await.and_then(|directory| directory.migrating_at(&past_pooler(&url)));
+        let directory = directory.expect("the tests' database can be reached");
         directory.migrate().await.expect("the migrations apply");
         directory.close().await;
         url
     })
     .await
+}
+
+/// The address of the shared database itself: for what belongs to a session, and for looking on from beside the server.
+pub(crate) async fn direct_url() -> String {
+    past_pooler(url().await)
+}
+
+fn past_pooler(url: &str) -> String {
+    std::env::var("FRONTDESK_DATABASE_DIRECT_URL").unwrap_or_else(|_| url.to_owned())
 }
 
 /// The cluster that a server without a database would start, with more connections for the tests' many pools.
@@ -61,7 +77,7 @@ pub(crate) async fn directory() -> Directory {
 
 /// A session beside Frontdesk's, to see what is committed.
 pub(crate) async fn observer() -> PgConnection {
-    PgConnection::connect(url().await).await.expect("the tests' database can be reached")
+    PgConnection::connect(&direct_url().await).await.expect("the tests' database can be reached")
 }
 
 /// A tenant that no other test has.
@@ -87,6 +103,7 @@ pub(crate) fn unique(what: &str) -> String {
 pub(crate) struct OwnDatabase {
     name: String,
     options: PgConnectOptions,
+    direct: PgConnectOptions,
 }
 
 impl OwnDatabase {
@@ -94,8 +111,8 @@ impl OwnDatabase {
         let name = unique("empty");
         let statement = format!("create database \"{name}\"");
         sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut observer().await).await.expect("the role may create databases");
-        let options = PgConnectOptions::from_str(url().await).expect("it was parsed before").database(&name);
-        Self { name, options }
+        let at = |url: &str| PgConnectOptions::from_str(url).expect("it was parsed before").database(&name);
+        Self { options: at(url().await), direct: at(&direct_url().await), name }
     }
 
     pub(crate) async fn directory(&self) -> Directory {
@@ -103,12 +120,13 @@ impl OwnDatabase {
     }
 
     pub(crate) async fn directory_with(&self, settings: &PoolSettings) -> Directory {
-        Directory::connect(self.options.clone(), settings).await.expect("the database was just created")
+        let directory = Directory::connect(self.options.clone(), settings).await.expect("the database was just created");
+        directory.migrating_at(self.direct.to_url_lossy().as_str()).expect("an address of a database")
     }
 
     /// A session beside Frontdesk's.
     pub(crate) async fn session(&self) -> PgConnection {
-        PgConnection::connect_with(&self.options).await.expect("the database was just created")
+        PgConnection::connect_with(&self.direct).await.expect("the database was just created")
     }
 
     pub(crate) async fn drop(self) {

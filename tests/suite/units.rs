@@ -125,7 +125,17 @@ async fn a_unit_goes_on_when_its_caller_is_gone() {
 
 #[tokio::test]
 async fn a_lock_that_is_not_given_in_time_is_told_as_unavailable() {
-    let settings = PoolSettings { lock_timeout: Duration::from_millis(50), ..settings() };
+    a_lock_that_is_not_given_in_time(settings()).await;
+}
+
+/// There the limits travel with each transaction and not with the connection.
+#[tokio::test]
+async fn the_limits_hold_as_a_pooler_wants_them_set() {
+    a_lock_that_is_not_given_in_time(PoolSettings { transaction_pooler: true, ..settings() }).await;
+}
+
+async fn a_lock_that_is_not_given_in_time(settings: PoolSettings) {
+    let settings = PoolSettings { lock_timeout: Duration::from_millis(50), ..settings };
     let directory = Directory::open(url().await, &settings).await.unwrap();
     let (tenant, connection) = crate::support::connection(&directory).await;
     let mut other = observer().await;
