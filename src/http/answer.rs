@@ -4,9 +4,9 @@ use std::future::ready;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::Request;
-use axum::http::header::{CACHE_CONTROL, CONTENT_LOCATION, CONTENT_TYPE, ETAG, LOCATION, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::extract::{Request, State};
+use axum::http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LOCATION, CONTENT_TYPE, ETAG, LOCATION, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Version};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt as _, stream};
@@ -92,11 +92,17 @@ fn insert(headers: &mut HeaderMap, name: axum::http::HeaderName, value: &str) {
     }
 }
 
-/// Answers hold personal data: nothing on the way keeps them, and no browser guesses what they are.
-pub(super) async fn security_headers(request: Request, next: Next) -> Response {
+/// Answers hold personal data: nothing on the way keeps them, and no browser guesses what they are. A server that is leaving asks
+/// clients and balancers to come again by another connection, so that none is cut when it closes them (RFC 9112 §9.6; HTTP/2 has
+/// GOAWAY for it).
+pub(super) async fn common_headers(State(app): State<App>, request: Request, next: Next) -> Response {
+    let has_connection_header = request.version() <= Version::HTTP_11;
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if has_connection_header && app.is_leaving() {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     response
 }
