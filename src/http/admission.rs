@@ -28,7 +28,7 @@ use crate::config::Config;
 use crate::scim::ScimError;
 
 /// How long a client is asked to wait when too much is in progress, in seconds: most requests take a hundredth of it.
-const PAUSE: Duration = Duration::from_secs(1);
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
 /// Whoever is not known yet counts as one tenant, so that strangers with tokens that must be looked up take no more than its share.
 const STRANGERS: Uuid = Uuid::nil();

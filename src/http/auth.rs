@@ -1,6 +1,7 @@
 //! The bearer token (RFC 6750, RFC 7644 §2): no handler runs without one. What the caller may see follows from it alone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{FromRequestParts, Path, Request, State};
 use axum::http::header::{AUTHORIZATION, IF_MATCH, IF_NONE_MATCH, WWW_AUTHENTICATE};
@@ -10,7 +11,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use uuid::Uuid;
 
-use super::admission::{Admitted, admitted, refused, refused_for};
+use super::admission::{Admitted, Excess, PAUSE, admitted, refused, refused_for};
 use super::error::{Failure, scim};
 use super::log::{Known, RequestId};
 use super::{API_BASE, App, BASES, routes};
@@ -98,7 +99,8 @@ pub(super) async fn authenticate(State(app): State<App>, mut request: Request, n
         Ok(None) => return app.admission().failure(&request).map_or_else(|excess| refused_for(&app, excess), |()| unauthorized()),
         Err(response) => return response,
     };
-    if let Err(mut response) = admit(&app, &admitted, &caller) {
+    if let Err(excess) = admit(&app, &admitted, &caller) {
+        let mut response = refused_for(&app, excess);
         response.extensions_mut().insert(Known(caller));
         return response;
     }
@@ -146,9 +148,9 @@ async fn caller(app: &App, headers: &HeaderMap, admitted: &Admitted) -> Result<O
 }
 
 /// Counts the request as one of its tenant and its connection.
-fn admit(app: &App, admitted: &Admitted, caller: &Caller) -> Result<(), Response> {
-    app.admission().enter(admitted, Some(caller.tenant_id)).map_err(|excess| refused(app, excess))?;
-    app.admission().connection(caller.connection_id).map_err(|excess| refused_for(app, excess))
+fn admit(app: &App, admitted: &Admitted, caller: &Caller) -> Result<(), (Excess, Duration)> {
+    app.admission().enter(admitted, Some(caller.tenant_id)).map_err(|excess| (excess, PAUSE))?;
+    app.admission().connection(caller.connection_id)
 }
 
 /// The same answer whatever is wrong with the token: a guesser learns nothing.
