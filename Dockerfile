@@ -18,7 +18,9 @@ RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin frontdesk
 COPY --from=build /build/target/release/frontdesk /usr/local/bin/frontdesk
 USER 10001:10001
-ENV FRONTDESK_LISTEN=0.0.0.0:8080
+# Inside a container all addresses are the container's own: which of them others reach is said where it is run. A reverse proxy in
+# front speaks TLS; for TLS in the server itself set FRONTDESK_TLS_CERTIFICATE and FRONTDESK_TLS_KEY.
+ENV FRONTDESK_LISTEN=0.0.0.0:8080 FRONTDESK_INSECURE_HTTP=true
 EXPOSE 8080
 # The image has no curl: the program asks itself.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 CMD ["/usr/local/bin/frontdesk", "healthcheck"]

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use toml::{Table, Value};
 
+use crate::http::address::Network;
 use crate::http::serve::ServeLimits;
 
 /// Every setting with its default, its unit and its reason.
@@ -35,6 +36,8 @@ const DURATION_MAX_MS: i64 = 86_400_000;
 pub struct Config {
     /// Where the server listens.
     pub listen: SocketAddr,
+    /// Whether tokens may travel in the clear to other than this machine.
+    pub insecure_http: bool,
     /// The configured public address, without a trailing slash. [`Config::base_url`] has the answer when it is not set.
     pub public_url: Option<String>,
     /// What the server keeps on its own disk.
@@ -43,6 +46,8 @@ pub struct Config {
     pub log: String,
     /// How the log is written.
     pub log_format: LogFormat,
+    /// The certificate, or `None` for plain HTTP.
+    pub tls: Option<TlsFiles>,
     /// The database.
     pub database: Database,
     /// Connections and their times.
@@ -85,6 +90,17 @@ pub struct Database {
     pub direct_url: Option<Secret>,
 }
 
+/// The section `[tls]`, when it names a certificate.
+#[derive(Debug, Clone)]
+pub struct TlsFiles {
+    /// The certificate chain, the server's own first (PEM).
+    pub certificate: PathBuf,
+    /// Its private key (PEM).
+    pub key: PathBuf,
+    /// The longest a client may take for its handshake.
+    pub handshake_timeout: Duration,
+}
+
 /// The section `[http]`.
 #[derive(Debug, Clone)]
 pub struct Http {
@@ -102,6 +118,8 @@ pub struct Http {
     pub drain: Duration,
     /// How long the server goes on accepting at a stop; may be zero.
     pub drain_delay: Duration,
+    /// The networks of proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
 }
 
 /// The section `[events]`.
@@ -114,8 +132,18 @@ pub struct Events {
 /// The section `[limits]`.
 #[derive(Debug, Clone)]
 pub struct Limits {
+    /// The most requests in progress.
+    pub requests_in_flight: usize,
+    /// The most requests in progress of one tenant.
+    pub tenant_requests_in_flight: usize,
+    /// The most requests of one connection in a second; 0 for any number.
+    pub connection_requests_per_second: u32,
+    /// The most requests without a valid token from one address in a minute; 0 for any number.
+    pub failed_authentications_per_minute: u32,
     /// The largest request body in bytes.
     pub body_bytes: usize,
+    /// The bodies of all requests in progress, in bytes.
+    pub bodies_bytes: usize,
     /// The longest filter in characters.
     pub filter_chars: usize,
     /// How deep a filter may nest.
@@ -196,7 +224,14 @@ impl Config {
     /// differs from [`Config::listen`] when that has port 0.
     #[must_use]
     pub fn base_url(&self, bound: SocketAddr) -> String {
-        self.public_url.clone().unwrap_or_else(|| format!("http://{}", reachable(bound)))
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        self.public_url.clone().unwrap_or_else(|| format!("{scheme}://{}", reachable(bound)))
+    }
+
+    /// Whether tokens would travel to other machines in the clear without anybody having said that they may.
+    #[must_use]
+    pub fn sends_tokens_in_the_clear(&self) -> bool {
+        self.tls.is_none() && !self.insecure_http && !self.listen.ip().is_loopback()
     }
 }
 
@@ -274,6 +309,7 @@ impl Settings {
             };
             let value = match setting.value {
                 Value::Integer(_) => text.trim().parse().map(Value::Integer).ok(),
+                Value::Boolean(_) => text.trim().parse().map(Value::Boolean).ok(),
                 _ => Some(Value::String(text.clone())),
             };
             let value = value.ok_or_else(|| wrong(name, &format!("{text:?}"), variable, kind_of(&setting.value)))?;
@@ -286,6 +322,7 @@ impl Settings {
     fn config(&self) -> Result<Config, ConfigError> {
         let config = Config {
             listen: self.parsed("listen", "an address and a port, such as 127.0.0.1:8080", |text| text.parse().ok())?,
+            insecure_http: self.setting("insecure_http").value.as_bool().expect("only a boolean takes the place of one"),
             public_url: self.optional(
                 "public_url",
                 "an http or https address without query, such as https://scim.example.com",
@@ -298,6 +335,7 @@ impl Settings {
                 "json" => Some(LogFormat::Json),
                 _ => None,
             })?,
+            tls: self.tls()?,
             database: self.database()?,
             http: self.http()?,
             events: Events { retention: self.retention()? },
@@ -307,7 +345,22 @@ impl Settings {
             let expected = format!("at most limits.page_size_max, which is {}", config.limits.page_size_max);
             return Err(self.wrong("limits.page_size_default", &expected));
         }
+        if config.limits.body_bytes > config.limits.bodies_bytes {
+            let expected = format!("at most limits.bodies_bytes, which is {}", config.limits.bodies_bytes);
+            return Err(self.wrong("limits.body_bytes", &expected));
+        }
         Ok(config)
+    }
+
+    fn tls(&self) -> Result<Option<TlsFiles>, ConfigError> {
+        let path = |name| self.optional(name, "the name of a PEM file", |text| Some(PathBuf::from(text)));
+        let handshake_timeout = self.duration("tls.handshake_timeout_ms", 1)?;
+        match (path("tls.certificate")?, path("tls.key")?) {
+            (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key, handshake_timeout })),
+            (None, None) => Ok(None),
+            (Some(_), None) => Err(self.wrong("tls.key", "the name of a PEM file, since tls.certificate is set")),
+            (None, Some(_)) => Err(self.wrong("tls.certificate", "the name of a PEM file, since tls.key is set")),
+        }
     }
 
     fn database(&self) -> Result<Database, ConfigError> {
@@ -347,6 +400,7 @@ impl Settings {
             max_connections: self.number("http.max_connections", 1..=1_000_000)?,
             drain: self.duration("http.drain_ms", 1)?,
             drain_delay: self.duration("http.drain_delay_ms", 0)?,
+            trusted_proxies: self.parsed("http.trusted_proxies", "networks such as 10.0.0.0/8, separated by commas", networks)?,
         })
     }
 
@@ -357,7 +411,12 @@ impl Settings {
 
     fn limits(&self) -> Result<Limits, ConfigError> {
         Ok(Limits {
+            requests_in_flight: self.number("limits.requests_in_flight", 1..=1_000_000)?,
+            tenant_requests_in_flight: self.number("limits.tenant_requests_in_flight", 1..=1_000_000)?,
+            connection_requests_per_second: self.number("limits.connection_requests_per_second", 0..=1_000_000)?,
+            failed_authentications_per_minute: self.number("limits.failed_authentications_per_minute", 0..=1_000_000)?,
             body_bytes: self.number("limits.body_bytes", 1..=1_073_741_824)?,
+            bodies_bytes: self.number("limits.bodies_bytes", 1..=68_719_476_736)?,
             filter_chars: self.number("limits.filter_chars", 1..=1_048_576)?,
             filter_depth: self.number("limits.filter_depth", 1..=1024)?,
             filter_terms: self.number("limits.filter_terms", 1..=65_536)?,
@@ -444,7 +503,11 @@ fn one_line(text: &str) -> String {
 }
 
 fn kind_of(value: &Value) -> &'static str {
-    if value.is_integer() { "a whole number" } else { "a text" }
+    match value {
+        Value::Integer(_) => "a whole number",
+        Value::Boolean(_) => "true or false",
+        _ => "a text",
+    }
 }
 
 fn public_url(text: &str) -> Option<String> {
@@ -457,6 +520,10 @@ fn public_url(text: &str) -> Option<String> {
 
 fn database_url(text: &str) -> Option<Secret> {
     ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme)).then(|| Secret::new(text))
+}
+
+fn networks(text: &str) -> Option<Vec<Network>> {
+    text.split(',').map(str::trim).filter(|network| !network.is_empty()).map(|network| network.parse().ok()).collect()
 }
 
 fn log_directives(text: &str) -> Option<String> {
@@ -526,7 +593,9 @@ mod tests {
             sentence.starts_with("http.header_timeout = 3 (my.toml): there is no such setting: expected one of body_timeout_ms,"),
             "{sentence}"
         );
-        assert!(refusal(&[], Some("colour = \"red\"")).contains("expected one of data_dir, listen, log, log_format, public_url"));
+        assert!(
+            refusal(&[], Some("colour = \"red\"")).contains("expected one of data_dir, insecure_http, listen, log, log_format, public_url")
+        );
         assert!(refusal(&[], Some("listen.port = 1")).contains("listen.port = 1"));
     }
 
@@ -542,7 +611,7 @@ mod tests {
         );
         assert_eq!(
             refusal(&[], Some("limits = 3")),
-            "limits = 3 (my.toml): there is no such setting: expected one of data_dir, listen, log, log_format, public_url"
+            "limits = 3 (my.toml): there is no such setting: expected one of data_dir, insecure_http, listen, log, log_format, public_url"
         );
         assert_eq!(refusal(&[], Some("[limits]\nmembers = \"7\"")), "limits.members = \"7\" (my.toml): expected a whole number");
         assert!(refusal(&[("FRONTDESK_LOG_FORMAT", "xml")], None).ends_with("expected text or json"));
@@ -582,6 +651,50 @@ mod tests {
             refusal(&[("FRONTDESK_LIMITS_PAGE_SIZE_MAX", "50")], None),
             "limits.page_size_default = 100 (config/default.toml): expected at most limits.page_size_max, which is 50"
         );
+    }
+
+    #[test]
+    fn one_body_is_not_larger_than_all_together() {
+        assert_eq!(
+            refusal(&[("FRONTDESK_LIMITS_BODIES_BYTES", "1000")], None),
+            "limits.body_bytes = 16777216 (config/default.toml): expected at most limits.bodies_bytes, which is 1000"
+        );
+    }
+
+    #[test]
+    fn a_certificate_and_its_key_come_together() {
+        let files = "[tls]\ncertificate = \"c.pem\"\nkey = \"k.pem\"\n";
+        let config = load(&[], Some(files)).unwrap();
+        assert_eq!(config.base_url(config.listen), "https://127.0.0.1:8080");
+        let tls = config.tls.unwrap();
+        assert_eq!((tls.certificate, tls.key), (PathBuf::from("c.pem"), PathBuf::from("k.pem")));
+        assert_eq!(tls.handshake_timeout, Duration::from_secs(10));
+        assert!(refusal(&[("FRONTDESK_TLS_KEY", "k.pem")], None).starts_with("tls.certificate = \"\""));
+        assert!(refusal(&[("FRONTDESK_TLS_CERTIFICATE", "c.pem")], None).starts_with("tls.key = \"\""));
+    }
+
+    #[test]
+    fn tokens_go_to_other_machines_in_the_clear_only_where_it_is_said() {
+        let both = [("FRONTDESK_TLS_CERTIFICATE", "c.pem"), ("FRONTDESK_TLS_KEY", "k.pem")];
+        for (listen, loopback) in [("127.0.0.1:1", true), ("127.8.8.8:1", true), ("[::1]:1", true), ("0.0.0.0:1", false), ("[::]:1", false)]
+        {
+            let listen = ("FRONTDESK_LISTEN", listen);
+            assert_eq!(load(&[listen], None).unwrap().sends_tokens_in_the_clear(), !loopback, "{listen:?}");
+            assert!(!load(&[listen, ("FRONTDESK_INSECURE_HTTP", "true")], None).unwrap().sends_tokens_in_the_clear());
+            assert!(!load(&[listen, both[0], both[1]], None).unwrap().sends_tokens_in_the_clear());
+        }
+        assert_eq!(
+            refusal(&[("FRONTDESK_INSECURE_HTTP", "yes")], None),
+            "insecure_http = \"yes\" (FRONTDESK_INSECURE_HTTP): expected true or false"
+        );
+    }
+
+    #[test]
+    fn proxies_are_named_as_networks() {
+        let config = load(&[("FRONTDESK_HTTP_TRUSTED_PROXIES", "10.0.0.0/8, ::1")], None).unwrap();
+        assert_eq!(config.http.trusted_proxies.len(), 2);
+        let sentence = refusal(&[("FRONTDESK_HTTP_TRUSTED_PROXIES", "10.0.0.0/8 ::1")], None);
+        assert!(sentence.ends_with("expected networks such as 10.0.0.0/8, separated by commas"), "{sentence}");
     }
 
     #[test]

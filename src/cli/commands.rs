@@ -37,12 +37,12 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure
             })
             .await
         }
-        Command::Healthcheck => match health_probe::probe(reachable(config.listen)).await {
+        Command::Healthcheck => match health_probe::probe(reachable(config.listen), config.tls.is_some()).await {
             Ok(true) => say("the server is alive"),
             Ok(false) => Err(Failure::new("the server answers, and not well")),
             Err(error) => Err(Failure::new(format!("the server does not answer: {error}"))),
         },
-        Command::Serve | Command::Doctor | Command::Simulate(_) => unreachable!("cli::run does these itself"),
+        Command::Serve { .. } | Command::Doctor | Command::Simulate(_) => unreachable!("cli::run does these itself"),
     }
 }
 

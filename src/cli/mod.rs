@@ -39,7 +39,11 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Bring the schema up to date and serve; the first start makes a tenant, a connection and a token
-    Serve,
+    Serve {
+        /// Listen for other machines without TLS: a proxy in front speaks it
+        #[arg(long)]
+        insecure_http: bool,
+    },
     /// The customers of this server
     #[command(subcommand)]
     Tenant(TenantCommand),
@@ -220,9 +224,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     if let Command::Simulate(simulation) = arguments.command {
         return simulate::simulate(simulation).await;
     }
-    let config = Config::from_process()?;
+    let mut config = Config::from_process()?;
     match arguments.command {
-        Command::Serve => {
+        Command::Serve { insecure_http } => {
+            config.insecure_http |= insecure_http;
             log(&config, &config.log);
             serve::serve(config).await
         }
@@ -308,6 +313,7 @@ mod tests {
         let id = Uuid::nil().to_string();
         for line in [
             "serve",
+            "serve --insecure-http",
             "tenant create acme --profile officespace",
             "tenant list",
             "tenant set --tenant acme unique_group_names false",

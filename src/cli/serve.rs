@@ -7,7 +7,7 @@ use frontdesk::{
     cluster::{Cluster, Mode},
     config::Config,
     directory::{self, Directory, FirstStart},
-    http::{self, App},
+    http::{self, App, tls::Tls},
 };
 use tokio::{
     net::TcpListener,
@@ -28,6 +28,13 @@ const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 
 /// Serves until a signal.
 pub(super) async fn serve(config: Config) -> Result<(), Failure> {
+    if config.sends_tokens_in_the_clear() {
+        return Err(Failure::new(format!(
+            "listening on {} without TLS would let tokens travel in the clear: set tls.certificate and tls.key, or say with --insecure-http \
+             (or insecure_http = true) that a proxy in front speaks TLS",
+            config.listen
+        )));
+    }
     let signals = signals()?;
     let mut again = signals.clone();
     tokio::select! {
@@ -38,6 +45,7 @@ pub(super) async fn serve(config: Config) -> Result<(), Failure> {
 }
 
 async fn serve_until_signal(config: Config, signals: watch::Receiver<u32>) -> Result<(), Failure> {
+    let tls = tls(&config)?;
     let listener = TcpListener::bind(config.listen).await;
     let listener = listener.map_err(|error| Failure::new(format!("cannot listen on {}: {error}", config.listen)))?;
     let (cluster, url) = match &config.database.url {
@@ -48,14 +56,19 @@ async fn serve_until_signal(config: Config, signals: watch::Receiver<u32>) -> Re
             (Some(cluster), url)
         }
     };
-    let outcome = serve_from(&config, &url, listener, signals).await;
+    let outcome = serve_from(&config, &url, (listener, tls), signals).await;
     if let Some(cluster) = cluster {
         cluster.stop().await?;
     }
     outcome
 }
 
-async fn serve_from(config: &Config, url: &str, listener: TcpListener, mut signals: watch::Receiver<u32>) -> Result<(), Failure> {
+async fn serve_from(
+    config: &Config,
+    url: &str,
+    (listener, tls): (TcpListener, Option<Tls>),
+    mut signals: watch::Receiver<u32>,
+) -> Result<(), Failure> {
     let mut stopped = signals.clone();
     let (directory, first) = tokio::select! {
         started = start(config, url) => started?,
@@ -75,12 +88,31 @@ async fn serve_from(config: &Config, url: &str, listener: TcpListener, mut signa
         tokio::time::sleep(config.http.drain_delay).await;
     };
     let pruning = tokio::spawn(prune_hourly(directory.clone(), config.events.retention));
-    let served = http::serve::serve(listener, http::router(app), config.http.serve_limits(), shutdown).await;
+    let served = http::serve::serve(listener, tls, http::router(app), config.http.serve_limits(), shutdown).await;
     pruning.abort();
     served?;
     directory.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The certificate of the settings, read again at every SIGHUP.
+fn tls(config: &Config) -> Result<Option<Tls>, Failure> {
+    // Taken also without a certificate: a SIGHUP would end the process.
+    let mut hangup = signal(SignalKind::hangup())?;
+    let files = config.tls.as_ref();
+    let tls = files.map(|files| Tls::open(&files.certificate, &files.key, files.handshake_timeout)).transpose()?;
+    let reloaded = tls.clone();
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            match reloaded.as_ref().map(Tls::reload) {
+                Some(Ok(())) => tracing::info!("the certificate was read again"),
+                Some(Err(error)) => tracing::error!(reason = causes(&error), "the certificate stays as it was"),
+                None => tracing::info!("there is no certificate to read again"),
+            }
+        }
+    });
+    Ok(tls)
 }
 
 async fn start(config: &Config, url: &str) -> Result<(Directory, Option<FirstStart>), Failure> {

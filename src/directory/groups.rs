@@ -41,8 +41,6 @@ pub enum Members {
     Hidden,
     /// All of them, unless they are more than a page: then they are left to [`Directory::members_page`].
     Paged,
-    /// All of them.
-    All,
 }
 
 /// Some of a group's members.
@@ -119,11 +117,6 @@ impl Directory {
             Members::Paged => sqlx::query_as::<_, Stored>(concat!(
                 "select g.id, g.version, g.document::text as document, g.created_at, g.updated_at, ",
                 members_of_small_group!(),
-                " as memberships from groups g where g.tenant_id = $1 and g.id = $3"
-            )),
-            Members::All => sqlx::query_as(concat!(
-                "select g.id, g.version, g.document::text as document, g.created_at, g.updated_at, ",
-                members_of_group!(),
                 " as memberships from groups g where g.tenant_id = $1 and g.id = $3"
             )),
             Members::Hidden => sqlx::query_as(
@@ -379,7 +372,6 @@ async fn members_json(connection: &mut Session, origin: &Origin, id: Uuid, membe
         Members::Paged => {
             sqlx::query_scalar(concat!("select ", members_of_small_group!(), " from groups g where g.tenant_id = $1 and g.id = $3"))
         }
-        Members::All => sqlx::query_scalar(concat!("select ", members_of_group!(), " from groups g where g.tenant_id = $1 and g.id = $3")),
     };
     let members = query.bind(origin.tenant_id()).bind(&*origin.base).bind(id).persistent(false).fetch_one(connection).await?;
     Ok(members)

@@ -102,4 +102,32 @@ macro_rules! members_of_small_group {
     };
 }
 
-pub(super) use {direct_groups, members_of_group, members_of_small_group};
+/// How many members the group `g` has, counted up to 1,001.
+macro_rules! weight_of_group {
+    () => {
+        "(select count(*) from (
+              select from members m where m.tenant_id = $1 and m.group_id = g.id
+              union all
+              select from subgroups s where s.tenant_id = $1 and s.group_id = g.id
+              limit 1001
+          ) weighed)"
+    };
+}
+
+/// `members` of the group `g` in a list: of groups of up to 1,000 members, as long as those of the page are 10,000 together, about
+/// 2 MB. Null for the others, whose members are read page by page while the answer is sent.
+macro_rules! members_of_listed_group {
+    () => {
+        concat!(
+            "case when ",
+            weight_of_group!(),
+            " <= 1000 and sum(",
+            weight_of_group!(),
+            ") over (order by g.seq) <= 10000 then ",
+            members_of_group!(),
+            " end"
+        )
+    };
+}
+
+pub(super) use {direct_groups, members_of_group, members_of_listed_group, members_of_small_group, weight_of_group};

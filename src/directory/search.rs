@@ -14,7 +14,7 @@ use sqlx::{Encode, Postgres, QueryBuilder, Row as _, Type};
 use uuid::Uuid;
 
 use super::conditions::{Lookup, Memberships, Uses, has_equality, write_filter, write_searchable};
-use super::memberships::{all_groups, direct_groups, groups_json, members_of_group};
+use super::memberships::{all_groups, direct_groups, groups_json, members_of_group, members_of_listed_group, weight_of_group};
 use super::{Directory, Error, Stored};
 use crate::scim::catalog;
 use crate::scim::cursor::{Position, SORT_KEY_CHARS};
@@ -320,7 +320,7 @@ fn write_shown(part: &Part, statement: &mut Statement) {
         (false, true) => concat!(
             ", 0 as rank, null::text as sort, g.id, g.seq, g.version, g.document::text as document,
                  g.created_at, g.updated_at, ",
-            members_of_group!(),
+            members_of_listed_group!(),
             " as memberships, null::text[] as groups from ("
         ),
         (false, false) => {
@@ -382,7 +382,7 @@ fn write_resources(part: &Part, statement: &mut Statement) {
         }
         (false, true) => concat!(
             "select hits.*, g.version, g.document::text as document, g.created_at, g.updated_at, ",
-            members_of_group!(),
+            members_of_listed_group!(),
             " as memberships, null::text[] as groups from page hits join groups g on g.tenant_id = $1 and g.id = hits.id where hits.rank = "
         ),
         (false, false) => {

@@ -4,17 +4,17 @@ use std::future::ready;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::Request;
-use axum::http::header::{CACHE_CONTROL, CONTENT_LOCATION, CONTENT_TYPE, ETAG, LOCATION, X_CONTENT_TYPE_OPTIONS};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::extract::{Request, State};
+use axum::http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LOCATION, CONTENT_TYPE, ETAG, LOCATION, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Version};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use futures_util::{StreamExt as _, stream};
+use futures_util::{Stream, StreamExt as _, stream};
 use uuid::Uuid;
 
 use super::App;
 use super::auth::Call;
-use crate::directory::{self, MembersPlace, Stored};
+use crate::directory::{self, Directory, MembersPlace, Stored};
 use crate::scim::catalog::GROUP;
 use crate::scim::schema::ResourceType;
 use crate::scim::view::Projection;
@@ -40,31 +40,64 @@ pub(super) fn resource(
     response
 }
 
-/// A group as an answer. The members of a large one are read and sent page by page, so its size is no matter of memory; a fault
-/// in the middle breaks the connection off, so that nobody takes a part for the whole.
+/// A place in a text where the members of a group belong.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Gap {
+    /// In bytes.
+    pub(super) at: usize,
+    pub(super) group_id: Uuid,
+}
+
+/// A group as an answer; the members of a large one are read and sent page by page.
 pub(super) fn group(app: &App, call: &Call, status: StatusCode, stored: Stored, projection: &Projection) -> Response {
-    let streams = stored.memberships.is_none() && projection.is_default();
     let mut response = resource(status, &stored, &GROUP, call.base(), projection);
-    if !streams {
-        return response;
+    if stored.memberships.is_none() && projection.shows_memberships(&GROUP) {
+        let (text, at) = stored.resource(&GROUP, call.base()).render_with_gap(projection);
+        *response.body_mut() = filled(app, call, text, &[Gap { at, group_id: stored.id }], projection);
     }
-    let (head, tail) = stored.resource(&GROUP, call.base()).around_memberships();
+    response
+}
+
+/// A body whose gaps, in the order of their places, are filled while it is sent, so the size of a group is no matter of memory; a
+/// fault in the middle breaks the connection off, so that nobody takes a part for the whole.
+pub(super) fn filled(app: &App, call: &Call, mut text: String, gaps: &[Gap], projection: &Projection) -> Body {
+    if gaps.is_empty() {
+        return text.into();
+    }
+    let mut parts = Vec::with_capacity(gaps.len());
+    for gap in gaps.iter().rev() {
+        parts.push((gap.group_id, text.split_off(gap.at)));
+    }
     let (directory, tenant_id, base) = (app.directory().clone(), call.tenant_id(), Arc::clone(&call.origin.base));
+    let projection = projection.clone();
+    let filled = stream::iter(parts.into_iter().rev()).flat_map(move |(group_id, behind)| {
+        let members = members(directory.clone(), tenant_id, Arc::clone(&base), group_id, projection.clone());
+        members.chain(stream::once(ready(Ok(behind))))
+    });
+    Body::from_stream(stream::once(ready(Ok(text))).chain(filled))
+}
+
+/// The members of a group as the inside of a JSON array, a page at a time.
+fn members(
+    directory: Directory,
+    tenant_id: Uuid,
+    base: Arc<str>,
+    group_id: Uuid,
+    projection: Projection,
+) -> impl Stream<Item = Result<String, directory::Error>> {
     let first = (Some(MembersPlace::Users(Uuid::nil())), "");
-    let pages = stream::try_unfold(first, move |(place, separator)| {
-        let (directory, base) = (directory.clone(), Arc::clone(&base));
+    stream::try_unfold(first, move |(place, separator)| {
+        let (directory, base, projection) = (directory.clone(), Arc::clone(&base), projection.clone());
         async move {
-            let Some(place) = place else { return Ok::<_, directory::Error>(None) };
-            let page = directory.members_page(tenant_id, stored.id, &base, place).await?;
-            if page.members.is_empty() {
+            let Some(place) = place else { return Ok(None) };
+            let page = directory.members_page(tenant_id, group_id, &base, place).await?;
+            let shown: Vec<_> = page.members.into_iter().filter_map(|member| projection.membership(&GROUP, member)).collect();
+            if shown.is_empty() {
                 return Ok(Some((String::new(), (page.next, separator))));
             }
-            Ok(Some((format!("{separator}{}", page.members.join(",")), (page.next, ","))))
+            Ok(Some((format!("{separator}{}", shown.join(",")), (page.next, ","))))
         }
-    });
-    let parts = stream::once(ready(Ok(head))).chain(pages).chain(stream::once(ready(Ok(tail))));
-    *response.body_mut() = Body::from_stream(parts);
-    response
+    })
 }
 
 /// 204 with the version, where RFC 7644 §3.5.2 lets the body be left out.
@@ -82,7 +115,8 @@ pub(super) fn not_modified(stored: &Stored) -> Response {
 }
 
 /// JSON text as an answer.
-pub(super) fn json(body: String) -> Response {
+pub(super) fn json(body: impl Into<Body>) -> Response {
+    let body: Body = body.into();
     ([(CONTENT_TYPE, SCIM_JSON)], body).into_response()
 }
 
@@ -92,11 +126,17 @@ fn insert(headers: &mut HeaderMap, name: axum::http::HeaderName, value: &str) {
     }
 }
 
-/// Answers hold personal data: nothing on the way keeps them, and no browser guesses what they are.
-pub(super) async fn security_headers(request: Request, next: Next) -> Response {
+/// Answers hold personal data: nothing on the way keeps them, and no browser guesses what they are. A server that is leaving asks
+/// clients and balancers to come again by another connection, so that none is cut when it closes them (RFC 9112 §9.6; HTTP/2 has
+/// GOAWAY for it).
+pub(super) async fn common_headers(State(app): State<App>, request: Request, next: Next) -> Response {
+    let has_connection_header = request.version() <= Version::HTTP_11;
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if has_connection_header && app.is_leaving() {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     response
 }

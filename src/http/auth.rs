@@ -1,6 +1,7 @@
 //! The bearer token (RFC 6750, RFC 7644 §2): no handler runs without one. What the caller may see follows from it alone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{FromRequestParts, Path, Request, State};
 use axum::http::header::{AUTHORIZATION, IF_MATCH, IF_NONE_MATCH, WWW_AUTHENTICATE};
@@ -10,6 +11,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use uuid::Uuid;
 
+use super::admission::{Admitted, Excess, PAUSE, admitted, refused, refused_for};
 use super::error::{Failure, scim};
 use super::log::{Known, RequestId};
 use super::{API_BASE, App, BASES, routes};
@@ -102,11 +104,18 @@ pub(super) async fn authenticate(State(app): State<App>, mut request: Request, n
     if !request.headers().contains_key(AUTHORIZATION) && is_public(&request) {
         return next.run(request).await;
     }
-    let caller = match caller(&app, request.headers()).await {
+    let admitted = admitted(&request);
+    let caller = match caller(&app, request.headers(), &admitted).await {
         Ok(Some(caller)) => caller,
-        Ok(None) => return unauthorized(),
-        Err(failure) => return failure.into_response(),
+        // Only what fails is limited: a good token is never refused for what others behind the same address do.
+        Ok(None) => return app.admission().failure(&request).map_or_else(|excess| refused_for(&app, excess), |()| unauthorized()),
+        Err(response) => return response,
     };
+    if let Err(excess) = admit(&app, &admitted, &caller) {
+        let mut response = refused_for(&app, excess);
+        response.extensions_mut().insert(Known(caller));
+        return response;
+    }
     let scope = scope_of(request.uri().path());
     if !caller.scopes.contains(&scope) {
         let mut response = out_of_scope(scope);
@@ -139,12 +148,21 @@ fn is_public(request: &Request) -> bool {
     matches!(*request.method(), Method::GET | Method::HEAD) && routes::is_public(request.uri().path())
 }
 
-async fn caller(app: &App, headers: &HeaderMap) -> Result<Option<Arc<Caller>>, Failure> {
+async fn caller(app: &App, headers: &HeaderMap, admitted: &Admitted) -> Result<Option<Arc<Caller>>, Response> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return Ok(None) };
     let Some((scheme, token)) = value.to_str().ok().and_then(|value| value.split_once(' ')) else { return Ok(None) };
     let Some(token) = Token::parse(token).filter(|_| scheme.eq_ignore_ascii_case("bearer")) else { return Ok(None) };
-    Ok(app.directory().authenticate(&token).await?)
+    // Before the database is asked, so that one tenant's flood does not wait for it in the place of others.
+    let tenant_id = app.directory().remembered_tenant(&token);
+    app.admission().enter(admitted, tenant_id).map_err(|excess| refused(app, excess))?;
+    app.directory().authenticate(&token).await.map_err(|error| Failure::from(error).into_response())
+}
+
+/// Counts the request as one of its tenant and its connection.
+fn admit(app: &App, admitted: &Admitted, caller: &Caller) -> Result<(), (Excess, Duration)> {
+    app.admission().enter(admitted, Some(caller.tenant_id)).map_err(|excess| (excess, PAUSE))?;
+    app.admission().connection(caller.connection_id)
 }
 
 /// The same answer whatever is wrong with the token: a guesser learns nothing.

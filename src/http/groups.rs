@@ -77,11 +77,7 @@ pub(super) async fn delete(State(app): State<App>, call: Call, id: Path<String>)
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// A group as a whole is sent page by page; a part of it is put together first.
+/// What is not shown is not read.
 fn members_of(projection: &Projection) -> Members {
-    match (projection.is_default(), projection.shows_memberships(&GROUP)) {
-        (true, _) => Members::Paged,
-        (false, true) => Members::All,
-        (false, false) => Members::Hidden,
-    }
+    if projection.shows_memberships(&GROUP) { Members::Paged } else { Members::Hidden }
 }

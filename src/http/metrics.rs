@@ -15,6 +15,7 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::App;
+use super::admission::Excess;
 use crate::directory::Caller;
 use crate::scim::reader::Note;
 
@@ -34,6 +35,7 @@ pub(super) struct Metrics {
     requests: Mutex<BTreeMap<(String, &'static str, u16), u64>>,
     durations: Mutex<BTreeMap<String, Histogram>>,
     quirks: Mutex<BTreeMap<Connection, BTreeMap<&'static str, u64>>>,
+    excess: Mutex<BTreeMap<Excess, u64>>,
 }
 
 /// The labels of a connection.
@@ -79,6 +81,11 @@ impl Metrics {
         }
     }
 
+    /// Counts a request that was refused because there was too much to do, or too much of its kind.
+    pub(super) fn count_excess(&self, excess: Excess) {
+        *locked(&self.excess).entry(excess).or_default() += 1;
+    }
+
     fn write(&self, out: &mut String) -> fmt::Result {
         head(out, "frontdesk_requests_total", "counter", "Requests answered.")?;
         for ((route, method, status), count) in &*locked(&self.requests) {
@@ -89,6 +96,13 @@ impl Metrics {
         for (route, histogram) in &*locked(&self.durations) {
             histogram.write(&Label(route), out)?;
         }
+        head(out, "frontdesk_excess_total", "counter", "Requests refused to keep within a limit, by which one.")?;
+        let excess = locked(&self.excess);
+        for limit in Excess::ALL {
+            let count = excess.get(&limit).copied().unwrap_or_default();
+            writeln!(out, "frontdesk_excess_total{{limit=\"{}\"}} {count}", limit.word())?;
+        }
+        drop(excess);
         head(out, "frontdesk_quirks_total", "counter", "Places in requests that were coerced, set aside or ignored.")?;
         for (connection, counts) in &*locked(&self.quirks) {
             let (tenant, name, provider) = (Label(&connection.tenant), Label(&connection.name), connection.provider);
@@ -147,6 +161,8 @@ fn write_all(app: &App, out: &mut String) -> fmt::Result {
     head(out, "frontdesk_refusals_total", "counter", "Refused provisioning requests, by whether the record of events has them.")?;
     writeln!(out, "frontdesk_refusals_total{{outcome=\"recorded\"}} {recorded}")?;
     writeln!(out, "frontdesk_refusals_total{{outcome=\"dropped\"}} {dropped}")?;
+    head(out, "frontdesk_requests_in_flight", "gauge", "Requests in progress, until their answers are sent.")?;
+    writeln!(out, "frontdesk_requests_in_flight {}", app.admission().in_flight())?;
     let (in_use, open) = app.directory().pool_connections();
     head(out, "frontdesk_database_connections", "gauge", "Connections to the database.")?;
     writeln!(out, "frontdesk_database_connections{{state=\"in_use\"}} {in_use}")?;

@@ -1,28 +1,34 @@
 //! The HTTP floor, the only one that knows axum: the router, what every request passes on its way in and out, and the handlers.
 //!
 //! A request under one of the [`BASES`] passes, in this order: a request id and the log line (`log`), the time limit and the net
-//! for panics, one spelling of the path, the bearer token (`auth`), its handler. Handlers extract, call one use case of the
+//! for panics, one spelling of the path, the bounds on what is in progress (`admission`), the bearer token (`auth`), its handler. Handlers extract, call one use case of the
 //! directory and answer; errors become SCIM errors in `error`.
 
+pub mod address;
+mod admission;
 mod answer;
 mod auth;
 mod body;
 mod bulk;
 mod changes;
+mod clock;
 mod discovery;
 mod employees;
 mod error;
 mod groups;
 mod health;
 pub mod health_probe;
+mod held;
 mod log;
 mod metrics;
 pub mod openapi;
 mod organization;
 mod parameters;
+mod rates;
 pub mod routes;
 mod search;
 pub mod serve;
+pub mod tls;
 mod users;
 
 use std::sync::Arc;
@@ -62,6 +68,8 @@ struct Shared {
     leaving: watch::Sender<bool>,
     waiters: changes::Waiters,
     metrics: metrics::Metrics,
+    admission: admission::Admission,
+    readiness: health::Readiness,
 }
 
 impl App {
@@ -78,6 +86,8 @@ impl App {
             leaving: watch::Sender::new(false),
             waiters: changes::Waiters::default(),
             metrics: metrics::Metrics::default(),
+            admission: admission::Admission::new(config),
+            readiness: health::Readiness::default(),
         }))
     }
 
@@ -97,6 +107,10 @@ impl App {
     fn metrics(&self) -> &metrics::Metrics {
         &self.0.metrics
     }
+
+    fn admission(&self) -> &admission::Admission {
+        &self.0.admission
+    }
 }
 
 /// The whole application.
@@ -114,6 +128,7 @@ pub fn router(app: App) -> Router {
     // The token is asked for around the whole router that owns the handlers: no path leads to one of them past it. Not with
     // `Router::layer`, which goes inside: the router would add `Allow` to a 401 and so tell anybody which paths there are.
     let inner = from_fn_with_state(app.clone(), auth::authenticate).layer(inner);
+    let inner = from_fn_with_state(app.clone(), admission::in_flight).layer(inner);
     Router::new()
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
@@ -122,7 +137,7 @@ pub fn router(app: App) -> Router {
         .fallback_service(MapRequest::new(inner, one_spelling))
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(from_fn_with_state(app.clone(), error::in_time))
-        .layer(from_fn(answer::security_headers))
+        .layer(from_fn_with_state(app.clone(), answer::common_headers))
         .layer(from_fn_with_state(app.clone(), log::request))
         .with_state(app)
 }

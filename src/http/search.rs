@@ -6,12 +6,13 @@ use axum::response::Response;
 use chrono::Utc;
 
 use super::App;
-use super::answer;
+use super::answer::{self, Gap};
 use super::auth::Call;
 use super::body::JsonObject;
 use super::error::Failure;
 use crate::directory::{self, Found, Part, Place, Search};
 use crate::scim::ScimError;
+use crate::scim::catalog::GROUP;
 use crate::scim::cursor::{self, Cursor, NONCE_BYTES, Position, Scope, SealingKey};
 use crate::scim::error::quote;
 use crate::scim::filter::Filter;
@@ -84,21 +85,59 @@ async fn search(app: &App, mut call: Call, over: Over, query: Query) -> Result<R
     let search = read(types, &projections, &query, &mut call)?;
     let scope = Scope::of(call.tenant_id(), call.origin.caller.connection_id, endpoint, &query);
     let limit = query.page_size(&call.reader.limits);
-    let render = |found: &[Found]| -> Vec<String> {
-        let show = |found: &Found| {
-            let rank = types.iter().position(|known| std::ptr::eq(*known, found.resource_type)).unwrap_or_default();
-            found.stored.resource(found.resource_type, call.base()).render(&projections[rank])
-        };
-        found.iter().map(show).collect()
-    };
+    let shown = |found: &[Found]| Shown::of(found, types, &projections, call.base());
     // A client that sends both asks for cursors: startIndex has a default, a cursor has none (RFC 9865 §2.4).
-    if let Some(text) = &query.cursor {
+    let (text, shown) = if let Some(text) = &query.cursor {
         let page = by_cursor(app, &call, &search, scope, limit, text).await?;
-        let body = cursor::list_response(page.total, page.previous.as_deref(), page.next.as_deref(), &render(&page.found));
-        return Ok(answer::json(body));
+        let shown = shown(&page.found);
+        (cursor::list_response(page.total, page.previous.as_deref(), page.next.as_deref(), &shown.texts), shown)
+    } else {
+        let page = app.directory().walk(call.tenant_id(), call.base(), &search, scope, query.first(), limit).await?;
+        let shown = shown(&page.found);
+        (list_response(page.total, query.first(), &shown.texts), shown)
+    };
+    let gaps = shown.gaps(text.len());
+    let rank_of_groups = types.iter().position(|known| known.name == GROUP.name).unwrap_or_default();
+    Ok(answer::json(answer::filled(app, &call, text, &gaps, &projections[rank_of_groups])))
+}
+
+/// The resources of a page as JSON texts, with the gaps of groups whose members are more than a page has room for.
+struct Shown {
+    texts: Vec<String>,
+    /// Which text, and where in it.
+    gaps: Vec<(usize, Gap)>,
+}
+
+impl Shown {
+    fn of(found: &[Found], types: &[&'static ResourceType], projections: &[Projection], base: &str) -> Self {
+        let mut shown = Self { texts: Vec::with_capacity(found.len()), gaps: Vec::new() };
+        for (index, found) in found.iter().enumerate() {
+            let rank = types.iter().position(|known| std::ptr::eq(*known, found.resource_type)).unwrap_or_default();
+            let (resource, projection) = (found.stored.resource(found.resource_type, base), &projections[rank]);
+            let is_left_out = found.stored.memberships.is_none() && found.resource_type.name == GROUP.name;
+            if is_left_out && projection.shows_memberships(&GROUP) {
+                let (text, at) = resource.render_with_gap(projection);
+                shown.texts.push(text);
+                shown.gaps.push((index, Gap { at, group_id: found.stored.id }));
+            } else {
+                shown.texts.push(resource.render(projection));
+            }
+        }
+        shown
     }
-    let page = app.directory().walk(call.tenant_id(), call.base(), &search, scope, query.first(), limit).await?;
-    Ok(answer::json(list_response(page.total, query.first(), &render(&page.found))))
+
+    /// The gaps in a list response of this length, which ends with the resources and `]}`.
+    fn gaps(self, length: usize) -> Vec<Gap> {
+        let resources: usize = self.texts.iter().map(|text| text.len() + 1).sum();
+        let mut starts = Vec::with_capacity(self.texts.len());
+        // A comma stands before each resource but the first.
+        let mut start = (length + 1).saturating_sub("]}".len() + resources);
+        for text in &self.texts {
+            starts.push(start);
+            start += text.len() + 1;
+        }
+        self.gaps.into_iter().map(|(index, gap)| Gap { at: starts[index] + gap.at, ..gap }).collect()
+    }
 }
 
 /// A page of cursor pagination.

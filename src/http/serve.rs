@@ -1,32 +1,32 @@
 //! The accept loop. `axum::serve` sets no time limit on the head of a request, no bound on connections and none on a drain, so a
-//! few hundred slow clients would end the service; this loop has all three, for HTTP/1.1 and for HTTP/2 with prior knowledge.
-//! Not here: TLS (a reverse proxy's work), and the time limits of bodies and handlers, which belong to the request.
-//!
-//! The clock of a connection lies below hyper, in `Timed`, because hyper's own header clock has two gaps: it starts only after
-//! the protocol is known (a client that sends one byte waits for ever), and it also runs on an idle kept-alive connection.
+//! few hundred slow clients would end the service; this loop has all three, for HTTP/1.1 and for HTTP/2, over TLS (where ALPN
+//! chooses) or in the clear (HTTP/2 then with prior knowledge).
+//! Not here: the clocks of a connection (`clock`), certificates (`tls`), and the time limits of bodies and handlers, which belong to
+//! the request.
 
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::ConnectInfo;
-use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, Sleep};
 use tower::ServiceExt;
+
+use super::clock::{Activity, Busy, ReadTimed, WriteTimed};
+use super::held::Held;
+use super::tls::Tls;
 
 /// How long accepting pauses when it fails for want of files or memory: others must give something back first.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
@@ -40,9 +40,6 @@ const HTTP2_HEADER_BYTES: u32 = 128 * 1024;
 
 /// The most requests at once on one HTTP/2 connection: more would let one client take the whole pool of connections.
 const HTTP2_STREAMS: u32 = 100;
-
-/// What every HTTP/2 connection starts with (RFC 9113 §3.4).
-const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The bounds of the accept loop.
 #[derive(Debug, Clone, Copy)]
@@ -59,12 +56,18 @@ pub struct ServeLimits {
     pub drain: Duration,
 }
 
-/// Serves `app` until `shutdown` is ready, then lets the requests in progress finish, for at most [`ServeLimits::drain`].
+/// Serves `app`, over TLS when there is a certificate, until `shutdown` is ready, then lets the requests in progress finish, for at most [`ServeLimits::drain`].
 /// A handler finds the client's address in `ConnectInfo<SocketAddr>`.
 ///
 /// # Errors
 /// None at present: failures to accept pass, and are logged.
-pub async fn serve(listener: TcpListener, app: Router, limits: ServeLimits, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<Tls>,
+    app: Router,
+    limits: ServeLimits,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
     let mut shutdown = pin!(shutdown);
     let (drain, draining) = watch::channel(());
     let mut connections = JoinSet::new();
@@ -75,7 +78,7 @@ pub async fn serve(listener: TcpListener, app: Router, limits: ServeLimits, shut
             Some(ended) = connections.join_next() => log_panic(ended),
             accepted = listener.accept(), if connections.len() < limits.max_connections => match accepted {
                 Ok((stream, peer)) => {
-                    connections.spawn(connection(stream, peer, app.clone(), limits, draining.clone()));
+                    connections.spawn(connection(stream, peer, tls.clone(), app.clone(), limits, draining.clone()));
                 }
                 Err(error) if is_the_clients(&error) => {}
                 Err(error) => {
@@ -103,19 +106,46 @@ pub async fn serve(listener: TcpListener, app: Router, limits: ServeLimits, shut
     Ok(())
 }
 
-/// One connection from its first byte to its last.
-async fn connection(stream: TcpStream, peer: SocketAddr, app: Router, limits: ServeLimits, mut draining: watch::Receiver<()>) {
+/// One connection from its first byte to its last. A handshake is part of it, so one that stalls holds up nobody else.
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: Option<Tls>,
+    app: Router,
+    limits: ServeLimits,
+    mut draining: watch::Receiver<()>,
+) {
     // An answer is written at once: waiting for more of it (Nagle) only delays the client.
     let _ = stream.set_nodelay(true);
+    let stream = WriteTimed::new(stream, limits.write_timeout);
+    let Some(tls) = tls else { return requests(stream, peer, app, limits, draining).await };
+    let handshake = tokio::time::timeout(tls.handshake_timeout, tls.acceptor().accept(stream));
+    let handshake = tokio::select! {
+        finished = handshake => finished,
+        // Nothing was asked yet, so nothing is lost.
+        _ = draining.changed() => return,
+    };
+    match handshake {
+        Ok(Ok(stream)) => requests(stream, peer, app, limits, draining).await,
+        Ok(Err(error)) => tracing::debug!(%error, client.address = %peer, "a TLS handshake failed"),
+        Err(_) => tracing::debug!(client.address = %peer, "a TLS handshake took too long"),
+    }
+}
+
+/// The requests of one connection.
+async fn requests<S>(stream: S, peer: SocketAddr, app: Router, limits: ServeLimits, mut draining: watch::Receiver<()>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let activity = Arc::new(Activity::default());
-    let io = TokioIo::new(Timed::new(stream, Arc::clone(&activity), limits));
+    let io = TokioIo::new(ReadTimed::new(stream, Arc::clone(&activity), limits.header_timeout, limits.idle_timeout));
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         let busy = Busy::begin(&activity);
         request.extensions_mut().insert(ConnectInfo(peer));
         let app = app.clone();
         async move {
             let response: Response<Body> = app.oneshot(request.map(Body::new)).await?;
-            Ok::<_, Infallible>(response.map(|body| BusyBody { body, _busy: busy }))
+            Ok::<_, Infallible>(response.map(|body| Held::new(body, busy)))
         }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -143,183 +173,5 @@ fn is_the_clients(error: &io::Error) -> bool {
 fn log_panic(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
         tracing::error!(%error, "a connection's task failed");
-    }
-}
-
-/// How many requests of a connection are in progress, and whom to wake when there are none.
-#[derive(Default)]
-struct Activity(Mutex<(usize, Option<Waker>)>);
-
-impl Activity {
-    /// Whether a request is in progress. If so, the task is woken at the end of the last one: with HTTP/2 nothing else would
-    /// have it look at its clock.
-    fn is_busy(&self, cx: &Context<'_>) -> bool {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.0 > 0 && !state.1.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            state.1 = Some(cx.waker().clone());
-        }
-        state.0 > 0
-    }
-}
-
-/// A request in progress: from its head to the end of its answer's body.
-struct Busy(Arc<Activity>);
-
-impl Busy {
-    fn begin(activity: &Arc<Activity>) -> Self {
-        activity.0.lock().unwrap_or_else(PoisonError::into_inner).0 += 1;
-        Self(Arc::clone(activity))
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        let mut state = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.0 -= 1;
-        let waker = if state.0 == 0 { state.1.take() } else { None };
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-}
-
-/// An answer's body that counts as a request in progress.
-struct BusyBody {
-    body: Body,
-    _busy: Busy,
-}
-
-impl http_body::Body for BusyBody {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-/// What a connection is waiting for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// The rest of a head, or the first byte of all.
-    Head,
-    /// The next request.
-    Idle,
-    /// An answer of ours.
-    Request,
-}
-
-/// A TCP stream whose reads and writes fail when the client lets its time pass.
-struct Timed {
-    stream: TcpStream,
-    activity: Arc<Activity>,
-    limits: ServeLimits,
-    phase: Phase,
-    /// How much of the HTTP/2 preface has come; `None` when the connection is HTTP/1.1.
-    preface: Option<usize>,
-    read_clock: Pin<Box<Sleep>>,
-    write_clock: Option<Pin<Box<Sleep>>>,
-}
-
-impl Timed {
-    fn new(stream: TcpStream, activity: Arc<Activity>, limits: ServeLimits) -> Self {
-        let read_clock = Box::pin(tokio::time::sleep(limits.header_timeout));
-        Self { stream, activity, limits, phase: Phase::Head, preface: Some(0), read_clock, write_clock: None }
-    }
-
-    fn enter(&mut self, phase: Phase) {
-        self.phase = phase;
-        let patience = match phase {
-            Phase::Head => self.limits.header_timeout,
-            Phase::Idle => self.limits.idle_timeout,
-            Phase::Request => return,
-        };
-        self.read_clock.as_mut().reset(Instant::now() + patience);
-    }
-
-    /// Bytes came while no request is in progress.
-    fn received(&mut self, bytes: &[u8]) {
-        let is_http2 = self.preface == Some(HTTP2_PREFACE.len());
-        if is_http2 {
-            // Pings and window updates are no requests: an HTTP/2 connection is idle until a head is complete.
-            return;
-        }
-        if self.phase == Phase::Idle {
-            self.enter(Phase::Head);
-        }
-        if let Some(seen) = self.preface {
-            let rest = &HTTP2_PREFACE[seen..];
-            let compared = rest.len().min(bytes.len());
-            self.preface = (rest[..compared] == bytes[..compared]).then_some(seen + compared);
-            if self.preface == Some(HTTP2_PREFACE.len()) {
-                self.enter(Phase::Idle);
-            }
-        }
-    }
-
-    /// Lets a write wait for as long as the limit says, counted from the last byte the client took.
-    fn timed_write(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if written.is_ready() {
-            self.write_clock = None;
-            return written;
-        }
-        let patience = self.limits.write_timeout;
-        let clock = self.write_clock.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
-        clock.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
-    }
-}
-
-impl AsyncRead for Timed {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        let busy = this.activity.is_busy(cx);
-        match (busy, this.phase) {
-            (true, Phase::Head | Phase::Idle) => this.enter(Phase::Request),
-            (false, Phase::Request) => this.enter(Phase::Idle),
-            _ => {}
-        }
-        let before = buf.filled().len();
-        let read = Pin::new(&mut this.stream).poll_read(cx, buf);
-        if busy {
-            return read;
-        }
-        let bytes = &buf.filled()[before..];
-        if !bytes.is_empty() {
-            this.received(bytes);
-        }
-        if read.is_pending() { this.read_clock.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into())) } else { read }
-    }
-}
-
-impl AsyncWrite for Timed {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.timed_write(cx, written)
-    }
-
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.timed_write(cx, written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

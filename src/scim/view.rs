@@ -97,13 +97,16 @@ impl Resource<'_> {
         Value::Object(projection.of(self.meta.resource_type, map)).to_string()
     }
 
-    /// The text before and behind the values of `members`, for a group that is sent while its members are read.
+    /// The resource as JSON text with an empty array of memberships, and the place between its brackets: for a group whose members
+    /// are read while it is sent.
     #[must_use]
-    pub fn around_memberships(&self) -> (String, String) {
-        let whole = self.splice();
-        let meta = whole.rfind(",\"meta\":{").expect("splice ends with meta");
-        let name = memberships_name(self.meta.resource_type);
-        (format!("{},\"{name}\":[", &whole[..meta]), format!("]{}", &whole[meta..]))
+    pub fn render_with_gap(&self, projection: &Projection) -> (String, usize) {
+        let mut text = Self { memberships: None, ..*self }.render(projection);
+        // No attribute of ours but the resource's own is named meta, and inside a string the quotes would be escaped.
+        let end = text.rfind(",\"meta\":{").unwrap_or(text.len() - 1);
+        let array = format!(",\"{}\":[]", memberships_name(self.meta.resource_type));
+        text.insert_str(end, &array);
+        (text, end + array.len() - 1)
     }
 
     /// `schemas` stands first in a stored document, and no schema URI holds a bracket.
@@ -209,6 +212,20 @@ impl Projection {
     #[must_use]
     pub fn shows_memberships(&self, resource_type: &ResourceType) -> bool {
         resource_type.core_attribute(memberships_name(resource_type)).is_some_and(|attribute| self.shows(attribute))
+    }
+
+    /// One membership, as JSON text, as far as it is shown.
+    #[must_use]
+    pub fn membership(&self, resource_type: &'static ResourceType, text: String) -> Option<String> {
+        if self.is_default() {
+            return Some(text);
+        }
+        let attribute = resource_type.core_attribute(memberships_name(resource_type))?;
+        let value = serde_json::from_str(&text).expect("memberships are written by the database");
+        match self.of_value(None, attribute, Value::Array(vec![value]))? {
+            Value::Array(values) => values.first().map(Value::to_string),
+            _ => None,
+        }
     }
 
     /// The attributes of a resource that are shown.

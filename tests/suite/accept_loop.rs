@@ -8,32 +8,37 @@ use axum::Router;
 use axum::routing::get;
 use frontdesk::http::health_probe::probe;
 use frontdesk::http::serve::{ServeLimits, serve};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use frontdesk::http::tls::Tls;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// Far longer than anything here takes, so that only a hang ends a test.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A time limit that a test waits out.
-const SHORT: Duration = Duration::from_millis(200);
+pub const SHORT: Duration = Duration::from_millis(200);
 
-const LONG: ServeLimits =
+pub const LONG: ServeLimits =
     ServeLimits { header_timeout: PATIENCE, idle_timeout: PATIENCE, write_timeout: PATIENCE, max_connections: 100, drain: PATIENCE };
 
-struct Server {
-    addr: SocketAddr,
+pub struct Server {
+    pub addr: SocketAddr,
     /// Tells that the handler of `/held` has begun.
-    begun: Arc<Notify>,
+    pub begun: Arc<Notify>,
     /// Lets it end.
-    release: Arc<Notify>,
-    shutdown: oneshot::Sender<()>,
-    ended: JoinHandle<std::io::Result<()>>,
+    pub release: Arc<Notify>,
+    pub shutdown: oneshot::Sender<()>,
+    pub ended: JoinHandle<std::io::Result<()>>,
 }
 
 async fn start(limits: ServeLimits) -> Server {
+    start_with(limits, None).await
+}
+
+pub async fn start_with(limits: ServeLimits, tls: Option<Tls>) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let (begun, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
@@ -46,7 +51,7 @@ async fn start(limits: ServeLimits) -> Server {
     let large = || async { vec![b'x'; 64 * 1024 * 1024] };
     let app = Router::new().route("/livez", get(|| async { "ok" })).route("/held", get(held)).route("/large", get(large));
     let (shutdown, asked) = oneshot::channel();
-    let ended = tokio::spawn(serve(listener, app, limits, async {
+    let ended = tokio::spawn(serve(listener, tls, app, limits, async {
         let _ = asked.await;
     }));
     Server { addr, begun, release, shutdown, ended }
@@ -59,14 +64,14 @@ async fn send(addr: SocketAddr, text: &str) -> TcpStream {
 }
 
 /// Everything until the server closes; a reset counts as a close.
-async fn rest(stream: &mut TcpStream) -> String {
+pub async fn rest(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut bytes = Vec::new();
     let _ = timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("the server closes");
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// The bytes of one answer whose body is known.
-async fn answer(stream: &mut TcpStream, body: &str) -> String {
+pub async fn answer(stream: &mut (impl AsyncRead + Unpin), body: &str) -> String {
     let mut bytes = Vec::new();
     while !bytes.ends_with(body.as_bytes()) {
         let read = timeout(PATIENCE, stream.read_buf(&mut bytes)).await.expect("an answer comes").unwrap();
@@ -195,10 +200,27 @@ async fn http2_is_spoken_and_an_idle_connection_of_it_is_closed() {
 }
 
 #[tokio::test]
+async fn an_http2_connection_finishes_its_request_during_the_drain_and_ends_well() {
+    let server = start(LONG).await;
+    let io = hyper_util::rt::TokioIo::new(TcpStream::connect(server.addr).await.unwrap());
+    let executor = hyper_util::rt::TokioExecutor::new();
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(executor, io).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let get = |path: &str| hyper::Request::get(format!("http://{}{path}", server.addr)).body(axum::body::Body::empty()).unwrap();
+    let held = tokio::spawn(sender.send_request(get("/held")));
+    server.begun.notified().await;
+    server.shutdown.send(()).unwrap();
+    server.release.notify_one();
+    assert_eq!(held.await.unwrap().unwrap().status(), 200);
+    timeout(PATIENCE, server.ended).await.expect("the drain ends with the last request").unwrap().unwrap();
+    timeout(PATIENCE, connection).await.expect("the connection ends").unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn the_probe_knows_a_live_server_from_none() {
     let server = start(LONG).await;
-    assert!(probe(server.addr).await.unwrap());
+    assert!(probe(server.addr, false).await.unwrap());
     server.shutdown.send(()).unwrap();
     server.ended.await.unwrap().unwrap();
-    assert!(probe(server.addr).await.is_err());
+    assert!(probe(server.addr, false).await.is_err());
 }

@@ -166,7 +166,7 @@ async fn a_conversation_goes_over_the_network_as_well() {
     let base_url = format!("http://{}{}/", listener.local_addr().unwrap(), app.base);
     let (stop, stopped) = oneshot::channel::<()>();
     let limits = Config::load(&Default::default(), None).unwrap().http.serve_limits();
-    let server = tokio::spawn(http::serve::serve(listener, app.router.clone(), limits, async {
+    let server = tokio::spawn(http::serve::serve(listener, None, app.router.clone(), limits, async {
         let _ = stopped.await;
     }));
     let transport = Transport::http().unwrap();

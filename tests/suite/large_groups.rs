@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use frontdesk::directory::{Conformance, PoolSettings, Profile};
+use frontdesk::directory::{Conformance, Part, Place, PoolSettings, Profile, Search};
+use frontdesk::scim::catalog::GROUP;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
@@ -109,4 +110,46 @@ async fn what_was_planned_for_a_few_serves_when_they_have_become_many() {
     assert_eq!(app.get(&path).await.expect(200).list("members").len(), 20_001);
     directory.close().await;
     database.drop().await;
+}
+
+/// A page of groups holds the members of few in memory; those of the others are sent while they are read, and nobody is missing.
+#[tokio::test]
+async fn a_page_of_large_groups_is_sent_whole_and_read_in_parts() {
+    let app = app().await;
+    let users = many_users(&app, 1_001).await;
+    let ids: Vec<&str> = users.iter().map(String::as_str).collect();
+    let mut groups = vec![(app.group("beyond a group's share", &ids).await, 1_001), (app.group("empty", &[]).await, 0)];
+    for n in 0..11 {
+        groups.push((app.group(&format!("full {n}"), &ids[..1_000]).await, 1_000));
+    }
+    groups.push((app.group("one", &ids[..1]).await, 1));
+
+    let part = Part { resource_type: &GROUP, filter: None, sort: None, with_memberships: true };
+    let search = Search { parts: vec![part], sorted: false, descending: false };
+    let page = app.directory.page(app.tenant.id, "", &search, &Place::Offset(0), 100).await.unwrap();
+    let read: usize =
+        page.found.iter().filter_map(|found| found.stored.memberships.as_ref()).map(|text| text.matches("\"value\"").count()).sum();
+    // The group beyond its share counts as 1,001 of the 10,000, and eight full ones have room beside it.
+    assert_eq!(read, 8_000, "members read with the page");
+
+    let counts = |resources: &[Value]| -> Vec<(String, usize)> {
+        resources
+            .iter()
+            .map(|group| (group["id"].as_str().unwrap().to_owned(), group.get("members").map_or(0, |_| values(group).len())))
+            .collect()
+    };
+    for query in ["count=100", "count=100&cursor", "count=100&attributes=members.value", "count=100&excludedAttributes=meta,displayName"] {
+        let answer = app.get(&format!("/Groups?{query}")).await.expect(200);
+        assert_eq!(answer.body["itemsPerPage"], groups.len(), "{query}");
+        assert_eq!(counts(&answer.list("Resources")), groups, "{query}");
+    }
+    let projected = app.get("/Groups?count=1&attributes=members.value").await.expect(200);
+    assert_eq!(projected.body["Resources"][0]["members"][0].as_object().unwrap().keys().collect::<Vec<_>>(), ["value"]);
+    // A walk sees everybody, in pages of a few.
+    let mut seen = Vec::new();
+    while seen.len() < groups.len() {
+        let page = app.get(&format!("/Groups?startIndex={}&count=5", seen.len() + 1)).await.expect(200);
+        seen.extend(counts(&page.list("Resources")));
+    }
+    assert_eq!(seen, groups);
 }
