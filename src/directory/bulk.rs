@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::passwords::PasswordChange;
 use super::users::{Hold, Terms};
-use super::{Directory, Error, Origin, Pool, Session, groups, users};
+use super::{Cause, Directory, Error, Origin, Pool, Session, ambiguous, groups, users};
 use crate::scim::ScimError;
 use crate::scim::bulk::{Action, BulkRequest, Change, Operation};
 use crate::scim::catalog::GROUP;
@@ -82,6 +82,7 @@ impl Directory {
                     tracing::debug!(error = &error as &dyn std::error::Error, "operations of a bulk request are done one by one");
                     self.one_by_one(&work, &units, progress.clone()).await
                 }
+                Err(Error::Unsettled(cause)) => (unsettled(&units, cause), None),
                 Err(error) => (Vec::new(), Some(error)),
             };
             for (index, outcome) in done {
@@ -113,7 +114,8 @@ impl Directory {
     async fn attempt(&self, work: &Arc<Work>, units: &[Vec<usize>], before: &Progress, careful: bool) -> Result<Option<Outcomes>, Error> {
         let (units, before, as_cached) = (units.to_vec(), before.clone(), Arc::clone(work));
         self.unit_as_mapped(&work.origin, move |pool, origin| {
-            let work = Arc::new(Work { origin, ..(*as_cached).clone() });
+            // Each transaction is a unit of work of its own.
+            let work = Arc::new(Work { origin: Origin { unit: Uuid::now_v7(), ..origin }, ..(*as_cached).clone() });
             attempt(pool, work, units.clone(), before.clone(), careful)
         })
         .await
@@ -126,6 +128,7 @@ impl Directory {
             let outcomes = match self.portion(work, std::slice::from_ref(unit), &progress, &mut true).await {
                 Ok(outcomes) => outcomes,
                 Err(error) if error.is_undone() => failed(&work.request, unit, unit[0], error),
+                Err(Error::Unsettled(cause)) => unsettled(std::slice::from_ref(unit), cause),
                 Err(error) => return (done, Some(error)),
             };
             outcomes.iter().for_each(|(index, outcome)| progress.record(*index, outcome));
@@ -211,7 +214,10 @@ async fn attempt(
         outcomes.iter().for_each(|(index, outcome)| progress.record(*index, outcome));
         done.extend(outcomes);
     }
-    transaction.commit().await?;
+    let written =
+        done.iter().filter(|(_, outcome)| outcome.is_ok()).filter_map(|(index, _)| request.operations[*index].change.as_ref().ok());
+    let written: Vec<Uuid> = written.map(|change| change.id).collect();
+    ambiguous::commit(transaction, &pool, &work.origin, &written).await?;
     Ok(Some(done))
 }
 
@@ -274,6 +280,13 @@ fn failed(request: &BulkRequest, unit: &[usize], culprit: usize, error: Error) -
         None => (*index, Err(request.failed_circle(culprit).into())),
     };
     unit.iter().map(outcome).collect()
+}
+
+/// The outcomes of a transaction of which nobody knows whether it was committed; the cause is told once.
+fn unsettled(units: &[Vec<usize>], cause: Cause) -> Outcomes {
+    let mut cause = Some(cause);
+    let mut error = || Error::Unsettled(cause.take().unwrap_or_else(|| "as the operation before".into()));
+    units.iter().flatten().map(|index| (*index, Err(error()))).collect()
 }
 
 /// Does the operations of one unit; members are added when all that the unit creates is there. Fails with the operation at

@@ -11,7 +11,8 @@ use sqlx::{FromRow, types::Json};
 use uuid::Uuid;
 
 use super::{
-    Directory, Error, Pool, Profile, Provider, TenantMapping, TenantSettings, Token,
+    Directory, Error, Pool, Profile, Provider, TenantMapping, TenantSettings, Token, UNIT_MAX,
+    pool::in_time,
     vocabulary::{Conformance, Scope},
 };
 use crate::scim::schema::ResourceType;
@@ -183,7 +184,7 @@ impl Callers {
         let (callers, pool) = (Arc::clone(self), pool.clone());
         tokio::spawn(async move {
             while let Some(tokens) = callers.take_used() {
-                if let Err(error) = write_use(&pool, &tokens).await {
+                if let Err(error) = in_time(UNIT_MAX, write_use(&pool, &tokens)).await {
                     tracing::debug!(%error, "the use of tokens could not be written down");
                 }
             }

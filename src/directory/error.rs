@@ -28,6 +28,9 @@ pub enum Error {
     /// The database did not answer, or not in time. The same request may succeed later: 503 with Retry-After.
     #[error("the database is not available")]
     Unavailable(#[source] Cause),
+    /// The connection to the database was lost during a commit, and whether the change was made could not be found out: 503.
+    #[error("it is not known whether the change was made")]
+    Unsettled(#[source] Cause),
     /// A fault of ours: 500 with a request id.
     #[error("internal error")]
     Internal(#[source] Cause),
@@ -65,6 +68,23 @@ impl Error {
     /// deadlock), and it would do it now.
     pub(super) fn is_conflict(&self) -> bool {
         self.passing_code().is_some_and(|code| is_conflict(&code))
+    }
+
+    /// Whether a statement that failed like this may have been committed all the same: its answer was lost, or never sent.
+    pub(super) fn leaves_open(&self) -> bool {
+        match self {
+            Self::Unsettled(_) => true,
+            Self::Unavailable(cause) => cause.downcast_ref::<sqlx::Error>().is_some_and(is_lost),
+            Self::Scim(_) | Self::Internal(_) => false,
+        }
+    }
+
+    /// The same failure, of a change of which nobody knows whether it was made.
+    pub(super) fn unsettled(self) -> Self {
+        match self {
+            Self::Unavailable(cause) => Self::Unsettled(cause),
+            other => other,
+        }
     }
 
     /// Whether the database is there and undid the unit of work because others stood in its way: a conflict, or one of its
@@ -112,6 +132,19 @@ fn is_passing(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Whether an error ended the connection, so that it says nothing of what the statement did.
+fn is_lost(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(database) => database.code().is_some_and(|code| {
+            // Connection exceptions (08007 is transaction_resolution_unknown), statement_completion_unknown, and the ends of a
+            // session that may come between a commit and its answer: shut down by an administrator, crashed.
+            code.starts_with("08") || matches!(&*code, "40003" | "57P01" | "57P02")
+        }),
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::WorkerCrashed => true,
+        _ => false,
+    }
+}
+
 /// The name of the constraint a statement violated.
 #[must_use]
 pub fn constraint(error: &sqlx::Error) -> Option<&str> {
@@ -126,18 +159,17 @@ fn is_conflict(code: &str) -> bool {
 /// SQLSTATEs (PostgreSQL, appendix A) that speak of the server's condition and not of the statement.
 fn speaks_of_the_server(code: &str) -> bool {
     is_conflict(code)
-        // Connection exceptions.
-        || code.starts_with("08")
+        // Connection exceptions; insufficient resources: disk full, out of memory, too many connections; operator intervention
+        // that ends sessions: shut down by an administrator, crashed, starting up.
+        || ["08", "53", "57P"].iter().any(|class| code.starts_with(class))
         || matches!(
             code,
-            // Shut down by an administrator, crashed, starting up.
-            "57P01" | "57P02" | "57P03"
-            // Too many connections, disk full.
-            | "53300" | "53100"
+            // Of a statement whose end the server does not know itself.
+            "40003"
             // Read-only: a primary that has become a standby.
             | "25006"
             // Credentials that are being rotated, a database that is being restored under its name.
-            | "28P01" | "3D000"
+            | "28000" | "28P01" | "3D000"
             // statement_timeout, lock_timeout, idle_in_transaction_session_timeout.
             | "57014" | "55P03" | "25P03"
         )
@@ -192,9 +224,8 @@ pub(super) mod tests {
 
     #[test]
     fn a_database_that_is_away_is_unavailable() {
-        let codes =
-            ["57P01", "57P02", "57P03", "53300", "53100", "25006", "28P01", "3D000", "57014", "55P03", "25P03", "08006", "40001", "40P01"];
-        for code in codes {
+        let codes = "57P01 57P02 57P03 53300 53100 53200 25006 28000 28P01 3D000 57014 55P03 25P03 08006 08007 40001 40P01 40003";
+        for code in codes.split(' ') {
             assert!(matches!(Error::from(database(code)), Error::Unavailable(_)), "{code}");
         }
         let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
@@ -226,6 +257,22 @@ pub(super) mod tests {
             assert_eq!(Error::from(database(code)).is_undone(), undone, "{code}");
         }
         assert!(!Error::from(sqlx::Error::PoolTimedOut).is_undone());
+    }
+
+    #[test]
+    fn only_a_lost_connection_leaves_open_what_a_commit_did() {
+        for code in ["08007", "08006", "40003", "57P01", "57P02"] {
+            assert!(Error::from(database(code)).leaves_open(), "{code}");
+        }
+        // PostgreSQL undid these, and says so.
+        for code in ["40001", "40P01", "57014", "55P03", "25P03", "53100", "25006", "23505", "25P02"] {
+            assert!(!Error::from(database(code)).leaves_open(), "{code}");
+        }
+        let reset = || Error::from(sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into()));
+        assert!(reset().leaves_open());
+        assert!(matches!(reset().unsettled(), Error::Unsettled(_)));
+        assert!(!reset().is_conflict() && !reset().unsettled().is_conflict(), "what may have been done is not done again blindly");
+        assert!(!Error::from(sqlx::Error::PoolTimedOut).leaves_open(), "nothing was sent");
     }
 
     #[test]

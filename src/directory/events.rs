@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::{Directory, Origin, Pool};
+use super::{Directory, Origin, Pool, UNIT_MAX, pool};
 use crate::scim::ScimError;
 
 /// Refusals that wait to be written; beyond it they are counted and dropped, because a flood of bad requests must not hold
@@ -157,7 +157,7 @@ async fn write_all(pool: Pool, mut inbox: mpsc::Receiver<Refusal>, counts: Arc<C
     let mut batch = Vec::new();
     while inbox.recv_many(&mut batch, BATCH_MAX).await > 0 {
         let count = batch.len() as u64;
-        match write(&pool, &batch).await {
+        match pool::in_time(UNIT_MAX, write(&pool, &batch)).await {
             Ok(()) => counts.recorded.fetch_add(count, Ordering::Relaxed),
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, count, "refused requests are not recorded");

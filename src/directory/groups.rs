@@ -12,7 +12,7 @@ use super::events::{Kind, with_notes};
 use super::members::{self, Difference};
 use super::memberships::{members_of_group, members_of_small_group};
 use super::resource::Before;
-use super::{Directory, Error, Origin, Session, Stored, constraint};
+use super::{Directory, Error, Origin, Pool, Session, Stored, ambiguous, constraint};
 use crate::scim::ScimError;
 use crate::scim::catalog::GROUP;
 use crate::scim::document::{Document, Reading, unique_key};
@@ -92,15 +92,21 @@ impl Directory {
                 let change = creation(reading, notes);
                 if reading.members.as_ref().is_none_or(Vec::is_empty) {
                     let mut connection = pool.acquire().await?;
-                    let stored = insert(&mut connection, origin, id, reading, projection, &change).await?;
-                    connection.finish().await?;
+                    let outcome = insert(&mut connection, origin, id, reading, projection, &change).await;
+                    let stored = match connection.finish_after(outcome).await {
+                        Err(lost) if lost.leaves_open() => {
+                            ambiguous::settle(lost, &pool, origin, &[id]).await?;
+                            written(&pool, origin, id).await?
+                        }
+                        outcome => outcome?,
+                    };
                     return Ok(Stored { memberships: Some("[]".into()), ..stored });
                 }
                 let mut transaction = pool.begin().await?;
                 let mut stored = insert(&mut transaction, origin, id, reading, projection, &change).await?;
                 add_members(&mut transaction, origin, id, reading).await?;
                 stored.memberships = members_json(&mut transaction, origin, id, members).await?;
-                transaction.commit().await?;
+                ambiguous::commit(transaction, &pool, origin, &[id]).await?;
                 Ok(stored)
             }
         })
@@ -192,7 +198,7 @@ impl Directory {
                 let mut transaction = pool.begin().await?;
                 let mut stored = replace(&mut transaction, origin, id, reading, if_match.as_ref(), notes).await?;
                 stored.memberships = members_json(&mut transaction, origin, id, members).await?;
-                transaction.commit().await?;
+                ambiguous::commit(transaction, &pool, origin, &[id]).await?;
                 Ok(stored)
             }
         })
@@ -220,7 +226,7 @@ impl Directory {
                 let mut transaction = pool.begin().await?;
                 let mut stored = self::patch(&mut transaction, origin, id, patch, if_match.as_ref(), reader.clone()).await?;
                 stored.memberships = members_json(&mut transaction, origin, id, members).await?;
-                transaction.commit().await?;
+                ambiguous::commit(transaction, &pool, origin, &[id]).await?;
                 Ok(stored)
             }
         })
@@ -239,12 +245,24 @@ impl Directory {
                 let (origin, if_match) = &*work;
                 let mut transaction = pool.begin().await?;
                 delete(&mut transaction, origin, id, if_match.as_ref()).await?;
-                transaction.commit().await?;
-                Ok(())
+                ambiguous::commit(transaction, &pool, origin, &[id]).await
             }
         })
         .await
     }
+}
+
+/// A group that was written, for an answer; its members are not read.
+async fn written(pool: &Pool, origin: &Origin, id: Uuid) -> Result<Stored, Error> {
+    let found = sqlx::query_as::<_, Stored>(
+        "select id, version, document::text as document, created_at, updated_at, null as memberships
+         from groups where tenant_id = $1 and id = $2",
+    )
+    .bind(origin.tenant_id())
+    .bind(id)
+    .fetch_optional(pool)
+    .await?;
+    found.ok_or_else(|| ScimError::not_found("Group", &id.to_string()).into())
 }
 
 /// Creates a group under an id that was chosen beforehand, in the caller's transaction; [`add_members`] adds its members.
@@ -328,8 +346,9 @@ async fn insert(
              values ($1, $2, $3::json, $4, $5, $6, $7, $8, $9, date_trunc('milliseconds', now()), date_trunc('milliseconds', now()))
              returning version, created_at, updated_at
          ), recorded as (
-             insert into events (tenant_id, connection_id, token_id, request_id, kind, resource_type, resource_id, outcome, change)
-             select $1, $10, $11, $12, $13, 'Group', $2, 'success', $14 from saved
+             insert into events (tenant_id, connection_id, token_id, request_id, kind, resource_type, resource_id, outcome, change,
+                 unit)
+             select $1, $10, $11, $12, $13, 'Group', $2, 'success', $14, $15 from saved
          )
          select version, created_at, updated_at from saved",
     )
@@ -347,6 +366,7 @@ async fn insert(
     .bind(&*origin.request_id)
     .bind(Kind::GroupCreate.name())
     .bind(change)
+    .bind(origin.unit)
     .fetch_one(connection)
     .await
     .map_err(|error| refusal(error, &projection.display_name))?;
@@ -419,8 +439,9 @@ async fn update(
              where tenant_id = $1 and id = $2
              returning version, created_at, updated_at
          ), recorded as (
-             insert into events (tenant_id, connection_id, token_id, request_id, kind, resource_type, resource_id, outcome, change)
-             select $1, $10, $11, $12, $13, 'Group', $2, 'success', $14 from saved
+             insert into events (tenant_id, connection_id, token_id, request_id, kind, resource_type, resource_id, outcome, change,
+                 unit)
+             select $1, $10, $11, $12, $13, 'Group', $2, 'success', $14, $16 from saved
          )
          select version, created_at, updated_at from saved",
     )
@@ -439,6 +460,7 @@ async fn update(
     .bind(Kind::GroupUpdate.name())
     .bind(change)
     .bind(bump)
+    .bind(origin.unit)
     .fetch_one(connection)
     .await
     .map_err(|error| refusal(error, &projection.display_name))?;
@@ -463,8 +485,8 @@ pub(super) async fn delete(connection: &mut Session, origin: &Origin, id: Uuid, 
          ), gone as (
              delete from groups where tenant_id = $1 and id = $2 returning id
          )
-         insert into events (tenant_id, connection_id, token_id, request_id, kind, resource_type, resource_id, outcome, change)
-         select $1, $3, $4, $5, $6, 'Group', id, 'success', '{}' from gone",
+         insert into events (tenant_id, connection_id, token_id, request_id, kind, resource_type, resource_id, outcome, change, unit)
+         select $1, $3, $4, $5, $6, 'Group', id, 'success', '{}', $7 from gone",
     )
     .bind(origin.tenant_id())
     .bind(id)
@@ -472,6 +494,7 @@ pub(super) async fn delete(connection: &mut Session, origin: &Origin, id: Uuid, 
     .bind(origin.caller.token_id)
     .bind(&*origin.request_id)
     .bind(Kind::GroupDelete.name())
+    .bind(origin.unit)
     .execute(connection)
     .await?;
     Ok(())

@@ -1,9 +1,11 @@
 //! The directory floor: use cases on PostgreSQL, and the only place that knows sqlx. One use case is one transaction.
 //!
 //! A unit of work runs in a task of its own that nobody drops (`Directory::unit`), and its time limits are PostgreSQL's: a client
-//! that goes away tears nothing. A single statement outside a transaction needs no unit: when its future is dropped it was done or
-//! it was not. `pool` keeps the connections clean.
+//! that goes away tears nothing. They end nothing when the network swallows packets and no answer ever comes; for that there are
+//! coarser ones of ours. A single statement outside a transaction needs no unit: when its future is dropped it was done or it was
+//! not. `pool` keeps the connections clean, and `ambiguous` finds out what a commit did whose answer was lost.
 
+mod ambiguous;
 mod bulk;
 mod callers;
 mod changes;
@@ -76,6 +78,9 @@ const MAX_ATTEMPTS: u32 = 5;
 /// The longest pause before the second attempt; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 
+/// The longest a unit of work waits for the database when no `statement_timeout` says how long it may work.
+const UNIT_MAX: Duration = Duration::from_secs(30);
+
 /// How our statements are planned. A plan is kept for as long as its connection, and one that was made when the tables had a page
 /// each reads them from end to end where an index belongs: after a first synchronization that is a thousand times slower, until
 /// PostgreSQL happens to analyze. All our statements have an index on the tenant. And none of them runs so long that compiling
@@ -114,6 +119,8 @@ pub struct Directory {
     counts: Arc<counts::Counts>,
     growth: Arc<growth::Growth>,
     cursor_key: Arc<OnceCell<SealingKey>>,
+    /// The longest a unit of work may take.
+    unit_max: Duration,
 }
 
 impl fmt::Debug for Directory {
@@ -154,6 +161,7 @@ impl Directory {
             counts: Arc::default(),
             growth: Arc::default(),
             cursor_key: Arc::default(),
+            unit_max: unit_max(settings),
         })
     }
 
@@ -190,19 +198,19 @@ impl Directory {
     /// is done again from the start, so `work` must not keep anything from an attempt.
     ///
     /// # Errors
-    /// The unit's own. A panic in it is `Internal`.
+    /// The unit's own. A panic in it is `Internal`. `Unsettled` when the database did not answer at all.
     async fn unit<T, F, Fut>(&self, work: F) -> Result<T, Error>
     where
         F: Fn(Pool) -> Fut + Send + 'static,
         Fut: Future<Output = Result<T, Error>> + Send + 'static,
         T: Send + 'static,
     {
-        let pool = self.pool.clone();
+        let (pool, longest) = (self.pool.clone(), self.unit_max);
         let task = async move {
             let mut attempt = 1;
             loop {
-                let attempted = work(pool.clone());
-                match attempted.await {
+                let attempted = tokio::time::timeout(longest, work(pool.clone()));
+                match attempted.await.unwrap_or_else(|silent| Err(Error::Unsettled(silent.into()))) {
                     Err(error) if error.is_conflict() && attempt < MAX_ATTEMPTS => {
                         tracing::debug!(attempt, "a unit of work met another one and is done again");
                         tokio::time::sleep(pause(attempt)).await;
@@ -259,6 +267,11 @@ fn session_settings(settings: &PoolSettings) -> Vec<(&'static str, String)> {
     limits.chain(PLANNER.map(|(name, value)| (name, value.to_owned()))).collect()
 }
 
+/// A few statements, each within the limit that PostgreSQL keeps. A unit that takes longer waits for an answer that does not come.
+fn unit_max(settings: &PoolSettings) -> Duration {
+    if settings.statement_timeout.is_zero() { UNIT_MAX } else { settings.statement_timeout * 3 }
+}
+
 /// The pause before the next attempt: full jitter, so that units which met do not meet again.
 fn pause(attempt: u32) -> Duration {
     let longest = FIRST_PAUSE * (1 << (attempt - 1).min(MAX_ATTEMPTS));
@@ -303,6 +316,7 @@ mod tests {
             counts: Arc::default(),
             growth: Arc::default(),
             cursor_key: Arc::default(),
+            unit_max: UNIT_MAX,
         }
     }
 

@@ -16,7 +16,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use deadpool::managed::{self, Metrics, Object, PoolConfig, QueueMode, RecycleError, RecycleResult, Timeouts};
+use deadpool::managed::{self, Manager as _, Metrics, Object, PoolConfig, QueueMode, RecycleError, RecycleResult, Timeouts};
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -29,6 +29,12 @@ use super::{Error, PoolSettings};
 /// A connection that lay unused for this long is tested before it is handed out: a restarted or failed-over database is then
 /// noticed by us and not by a request. Busier connections are not, which saves a round trip on each request.
 const TEST_AFTER_IDLE: Duration = Duration::from_secs(1);
+
+/// How long that test may take. An answer comes in less than a millisecond, or from a network that swallows packets never.
+const TEST_MAX: Duration = Duration::from_secs(1);
+
+/// How long a connection that was not released may take to be clean: it may still be sending what nobody wants any more.
+const CLEAN_MAX: Duration = Duration::from_secs(5);
 
 /// A connection that lay unused for this long is replaced: something on the way may have forgotten it.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
@@ -109,6 +115,14 @@ impl Pool {
         Ok(Transaction(session))
     }
 
+    /// A connection that is not the pool's.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(super) async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
+        self.connections.manager().create().await
+    }
+
     /// The connections in use, and those open.
     pub(super) fn connections(&self) -> (usize, usize) {
         let status = self.connections.status();
@@ -143,7 +157,7 @@ impl managed::Manager for Connector {
         if idle >= IDLE_TIMEOUT || metrics.age() >= MAX_LIFETIME {
             return Err(RecycleError::message("the connection is old"));
         }
-        Ok(connection.ping().await?)
+        Ok(in_time(TEST_MAX, connection.ping()).await?)
     }
 }
 
@@ -222,21 +236,29 @@ impl Drop for Session {
     }
 }
 
-/// Makes a connection clean, or closes it. How long that takes is bounded by the time limits of the statement it waits for.
+/// What takes longer waits on a connection that broke and does not say so.
+pub(super) async fn in_time<T>(longest: Duration, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+    tokio::time::timeout(longest, work).await.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
+}
+
+/// Makes a connection clean, or closes it.
 async fn clean(mut object: Object<Connector>, cleaning: Cleaning) {
-    // The answer that is on the way may be an error; it belongs to nobody, and after it the connection is ready.
-    let drained = match object.ping().await {
-        Err(sqlx::Error::Database(_)) => object.ping().await,
-        other => other,
-    };
-    let cleaned = match (drained, cleaning) {
-        (Ok(()), Cleaning::RollBack) => object.execute("rollback").await.map(|_| ()),
-        (drained, _) => drained,
-    };
-    if let Err(error) = cleaned {
+    if let Err(error) = in_time(CLEAN_MAX, make_clean(&mut object, cleaning)).await {
         tracing::debug!(%error, "a connection could not be made clean and is closed");
         drop(Object::take(object));
     }
+}
+
+async fn make_clean(connection: &mut PgConnection, cleaning: Cleaning) -> Result<(), sqlx::Error> {
+    // The answer that is on the way may be an error; it belongs to nobody, and after it the connection is ready.
+    match connection.ping().await {
+        Err(sqlx::Error::Database(_)) => connection.ping().await?,
+        other => other?,
+    }
+    if cleaning == Cleaning::RollBack {
+        connection.execute("rollback").await?;
+    }
+    Ok(())
 }
 
 /// A transaction. Whatever ends it but [`Transaction::commit`] rolls it back.

@@ -20,6 +20,8 @@ pub struct Origin {
     pub caller: Arc<Caller>,
     /// The request.
     pub request_id: Arc<str>,
+    /// The unit of work, which the events carry as well: the request's id is the client's and may come twice.
+    pub unit: Uuid,
     /// The URL of the base that the request came by; references are built from it.
     pub base: Arc<str>,
 }

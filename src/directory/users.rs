@@ -15,7 +15,7 @@ use super::events::{Kind, with_notes};
 use super::memberships::{all_groups, direct_groups, groups_json};
 use super::passwords::PasswordChange;
 use super::resource::Before;
-use super::{Caller, Directory, Error, Origin, Session, Stored, constraint};
+use super::{Caller, Directory, Error, Origin, Pool, Session, Stored, ambiguous, constraint};
 use crate::scim::ScimError;
 use crate::scim::declared::conform;
 use crate::scim::document::{Document, Reading, unique_key};
@@ -77,9 +77,8 @@ impl Directory {
             async move {
                 let (reading, password, notes) = &*work;
                 let mut connection = pool.acquire().await?;
-                let stored = create(&mut connection, &origin, id, reading, password, notes).await?;
-                connection.finish().await?;
-                Ok(stored)
+                let outcome = create(&mut connection, &origin, id, reading, password, notes).await;
+                settled(connection.finish_after(outcome).await, &pool, &origin, id).await
             }
         })
         .await
@@ -90,24 +89,7 @@ impl Directory {
     /// # Errors
     /// Only the database's.
     pub async fn user(&self, tenant_id: Uuid, id: Uuid, base: &str, with_groups: bool) -> Result<Option<Stored>, Error> {
-        if !with_groups {
-            let query = sqlx::query_as(
-                "select u.id, u.version, u.document::text as document, u.created_at, u.updated_at from users u where u.tenant_id = $1 and u.id = $2",
-            );
-            return Ok(query.bind(tenant_id).bind(id).fetch_optional(&self.pool).await?);
-        }
-        let query = sqlx::query_as(concat!(
-            "select u.id, u.version, u.document::text as document, u.created_at, u.updated_at, ",
-            direct_groups!(),
-            " as groups from users u where u.tenant_id = $1 and u.id = $2"
-        ));
-        let found: Option<WithGroups<Stored>> = query.bind(tenant_id).bind(id).fetch_optional(&self.pool).await?;
-        let Some(WithGroups { row: mut stored, groups }) = found else { return Ok(None) };
-        stored.memberships = match groups_json(base, &groups) {
-            Some(groups) => Some(groups),
-            None => all_groups(&self.pool, tenant_id, base, &[id]).await?.remove(&id),
-        };
-        Ok(Some(stored))
+        find(&self.pool, tenant_id, id, base, with_groups).await
     }
 
     /// Replaces a user (RFC 7644 §3.5.1): what the body leaves out is unassigned. A body that changes nothing writes nothing.
@@ -133,12 +115,12 @@ impl Directory {
                 let outcome = replace(&mut connection, &origin, id, reading, &terms, notes).await;
                 let outcome = connection.finish_after(outcome).await;
                 if !outcome.as_ref().is_err_and(Error::is_overtaken) {
-                    return outcome;
+                    return settled(outcome, &pool, &origin, id).await;
                 }
                 terms.hold = Hold::Row;
                 let mut transaction = pool.begin().await?;
                 let stored = replace(&mut transaction, &origin, id, reading, &terms, notes).await?;
-                transaction.commit().await?;
+                ambiguous::commit(transaction, &pool, &origin, &[id]).await?;
                 Ok(stored)
             }
         })
@@ -168,12 +150,12 @@ impl Directory {
                 let outcome = self::patch(&mut connection, &origin, id, (patch, read_as), &terms, reader.clone()).await;
                 let outcome = connection.finish_after(outcome).await;
                 if !outcome.as_ref().is_err_and(Error::is_overtaken) {
-                    return outcome;
+                    return settled(outcome, &pool, &origin, id).await;
                 }
                 terms.hold = Hold::Row;
                 let mut transaction = pool.begin().await?;
                 let stored = self::patch(&mut transaction, &origin, id, (patch, read_as), &terms, reader.clone()).await?;
-                transaction.commit().await?;
+                ambiguous::commit(transaction, &pool, &origin, &[id]).await?;
                 Ok(stored)
             }
         })
@@ -192,11 +174,44 @@ impl Directory {
                 let (origin, if_match) = &*work;
                 let mut transaction = pool.begin().await?;
                 delete(&mut transaction, origin, id, if_match.as_ref()).await?;
-                transaction.commit().await?;
-                Ok(())
+                ambiguous::commit(transaction, &pool, origin, &[id]).await
             }
         })
         .await
+    }
+}
+
+/// Reads a user; `groups` only when they are wanted.
+async fn find(pool: &Pool, tenant_id: Uuid, id: Uuid, base: &str, with_groups: bool) -> Result<Option<Stored>, Error> {
+    if !with_groups {
+        let query = sqlx::query_as(
+            "select u.id, u.version, u.document::text as document, u.created_at, u.updated_at from users u where u.tenant_id = $1 and u.id = $2",
+        );
+        return Ok(query.bind(tenant_id).bind(id).fetch_optional(pool).await?);
+    }
+    let query = sqlx::query_as(concat!(
+        "select u.id, u.version, u.document::text as document, u.created_at, u.updated_at, ",
+        direct_groups!(),
+        " as groups from users u where u.tenant_id = $1 and u.id = $2"
+    ));
+    let found: Option<WithGroups<Stored>> = query.bind(tenant_id).bind(id).fetch_optional(pool).await?;
+    let Some(WithGroups { row: mut stored, groups }) = found else { return Ok(None) };
+    stored.memberships = match groups_json(base, &groups) {
+        Some(groups) => Some(groups),
+        None => all_groups(pool, tenant_id, base, &[id]).await?.remove(&id),
+    };
+    Ok(Some(stored))
+}
+
+/// What became of a change made outside a transaction, also when its answer was lost (`ambiguous`).
+async fn settled(outcome: Result<Stored, Error>, pool: &Pool, origin: &Origin, id: Uuid) -> Result<Stored, Error> {
+    match outcome {
+        Err(lost) if lost.leaves_open() => {
+            ambiguous::settle(lost, pool, origin, &[id]).await?;
+            let found = find(pool, origin.tenant_id(), id, &origin.base, true).await?;
+            found.ok_or_else(|| ScimError::not_found("User", &id.to_string()).into())
+        }
+        outcome => outcome,
     }
 }
 
@@ -330,8 +345,9 @@ async fn insert(connection: &mut Session, row: Row<'_>, password: &PasswordChang
              from mapped
              returning version, created_at, updated_at
          ), recorded as (
-             insert into events (tenant_id, connection_id, token_id, request_id, kind, resource_type, resource_id, outcome, change)
-             select $1, $25, $26, $27, $28, 'User', $2, 'success', $29 from saved
+             insert into events (tenant_id, connection_id, token_id, request_id, kind, resource_type, resource_id, outcome, change,
+                 unit)
+             select $1, $25, $26, $27, $28, 'User', $2, 'success', $29, $34 from saved
          )
          select version, created_at, updated_at from saved",
     ))
@@ -339,6 +355,7 @@ async fn insert(connection: &mut Session, row: Row<'_>, password: &PasswordChang
     .bind(row.origin.caller.mapping.version)
     .bind(lookup_key(employee.email.as_deref()))
     .bind(lookup_key(employee.manager_id.as_deref()))
+    .bind(row.origin.unit)
     .fetch_optional(connection)
     .await
     .map_err(|error| refusal(error, &row.projection.user_name))?
@@ -481,8 +498,9 @@ async fn update(connection: &mut Session, row: Row<'_>, password: &PasswordChang
              from mapped where users.tenant_id = $1 and users.id = $2 and users.xmin::text = $36
              returning users.version, users.created_at, users.updated_at
          ), recorded as (
-             insert into events (tenant_id, connection_id, token_id, request_id, kind, resource_type, resource_id, outcome, change)
-             select $1, $25, $26, $27, $28, 'User', $2, 'success', $29 from saved
+             insert into events (tenant_id, connection_id, token_id, request_id, kind, resource_type, resource_id, outcome, change,
+                 unit)
+             select $1, $25, $26, $27, $28, 'User', $2, 'success', $29, $37 from saved
          )
          select version, created_at, updated_at from saved",
     ))
@@ -493,6 +511,7 @@ async fn update(connection: &mut Session, row: Row<'_>, password: &PasswordChang
     .bind(lookup_key(employee.email.as_deref()))
     .bind(lookup_key(employee.manager_id.as_deref()))
     .bind(xmin)
+    .bind(row.origin.unit)
     .fetch_optional(connection)
     .await
     .map_err(|error| refusal(error, &row.projection.user_name))
@@ -527,8 +546,9 @@ pub(super) async fn delete(connection: &mut Session, origin: &Origin, id: Uuid, 
          ), gone as (
              delete from users where tenant_id = $1 and id = $2 returning id
          )
-         insert into events (tenant_id, connection_id, token_id, request_id, kind, resource_type, resource_id, outcome, change)
-         select $1, $3, $4, $5, $6, 'User', id, 'success', jsonb_build_object('groups', array(select id from touched order by id)) from gone",
+         insert into events (tenant_id, connection_id, token_id, request_id, kind, resource_type, resource_id, outcome, change, unit)
+         select $1, $3, $4, $5, $6, 'User', id, 'success', jsonb_build_object('groups', array(select id from touched order by id)), $7
+         from gone",
     )
     .bind(origin.tenant_id())
     .bind(id)
@@ -536,6 +556,7 @@ pub(super) async fn delete(connection: &mut Session, origin: &Origin, id: Uuid, 
     .bind(origin.caller.token_id)
     .bind(&*origin.request_id)
     .bind(Kind::UserDelete.name())
+    .bind(origin.unit)
     .execute(connection)
     .await?;
     Ok(())

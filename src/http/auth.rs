@@ -123,7 +123,7 @@ pub(super) async fn authenticate(State(app): State<App>, mut request: Request, n
         return response;
     }
     let request_id = request.extensions().get::<RequestId>().map(|id| Arc::clone(&id.0)).unwrap_or_default();
-    let origin = Origin { caller: Arc::clone(&caller), request_id, base };
+    let origin = Origin { caller: Arc::clone(&caller), request_id, unit: Uuid::now_v7(), base };
     let kind = kind_of(request.method(), request.uri().path());
     let resource_id = request.uri().path().rsplit('/').next().and_then(parse_id);
     let reader = Reader::new(caller.conformance, app.0.limits);

@@ -50,6 +50,14 @@ impl Failure {
             Self::Scim(error) => error,
             Self::Directory(error) => {
                 let cause = error.source().map(chain).unwrap_or_default();
+                if matches!(error, directory::Error::Unsettled(_)) {
+                    tracing::warn!(cause, "a request lost the database during its commit");
+                    return ScimError::new(
+                        503,
+                        "the server's database was lost while this was being written, and it is not known whether it was; please look, \
+                         or try again",
+                    );
+                }
                 if matches!(error, directory::Error::Unavailable(_)) {
                     tracing::warn!(cause, "a request found the database unavailable");
                     return ScimError::new(503, "the server's database is not available or too busy; please try again");
