@@ -136,7 +136,9 @@ fn append(holder: &mut Map<String, Value>, attribute: &'static Attribute, new: &
     let mut values = taken_array(holder, attribute);
     let mut primary = None;
     for value in new {
-        let index = match values.iter().position(|old| is_same_value(attribute, old, value)) {
+        // The value itself comes before one that has only type and value in common with it.
+        let same = |old: &Value| is_same_value(attribute, old, value);
+        let index = match values.iter().position(|old| old == value).or_else(|| values.iter().position(same)) {
             Some(index) => {
                 if let (Some(old), Some(new)) = (values[index].as_object_mut(), value.as_object()) {
                     old.extend(new.iter().map(|(name, value)| (name.clone(), value.clone())));
