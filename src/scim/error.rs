@@ -85,6 +85,12 @@ impl ScimError {
         Self { status, scim_type: None, detail: shorten(&detail.into(), DETAIL_MAX_CHARS) }
     }
 
+    /// The same with the place of the fault in front of its sentence.
+    #[must_use]
+    pub(crate) fn at(self, place: &str) -> Self {
+        Self { scim_type: self.scim_type, ..Self::new(self.status, format!("{place}: {}", self.detail)) }
+    }
+
     /// 400 with a keyword.
     #[must_use]
     pub fn bad(scim_type: ScimType, detail: impl Into<String>) -> Self {
@@ -174,11 +180,12 @@ pub fn quote_json(value: &Value) -> String {
     }
 }
 
+/// At most so many characters of a text, the mark of what was left out among them.
 fn shorten(text: &str, max_chars: usize) -> String {
-    match text.char_indices().nth(max_chars) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
+    if text.chars().nth(max_chars).is_none() {
+        return text.to_owned();
     }
+    text.chars().take(max_chars - 1).chain(['…']).collect()
 }
 
 #[cfg(test)]
@@ -191,6 +198,18 @@ mod tests {
         assert_eq!(body["status"], "409");
         assert_eq!(body["scimType"], "uniqueness");
         assert_eq!(body["schemas"][0], ERROR_URN);
+    }
+
+    #[test]
+    fn a_detail_is_whole_at_the_limit_and_never_longer() {
+        let longest = "x".repeat(DETAIL_MAX_CHARS);
+        assert_eq!(ScimError::invalid_value(&longest).detail, longest);
+        for detail in
+            [ScimError::invalid_value(format!("{longest}y")).detail, ScimError::invalid_value(&longest).at("Operations[0]").detail]
+        {
+            assert_eq!(detail.chars().count(), DETAIL_MAX_CHARS);
+            assert!(detail.ends_with("x…"), "{detail}");
+        }
     }
 
     #[test]

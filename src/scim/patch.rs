@@ -91,10 +91,7 @@ impl Patch {
         reader.check_count("Operations", operations.len(), reader.limits.patch_operations)?;
         let mut patch = Self::default();
         for (index, operation) in operations.into_iter().enumerate() {
-            patch.read_operation(resource_type, operation, reader).map_err(|mut error| {
-                error.detail = format!("Operations[{index}]: {}", error.detail);
-                error
-            })?;
+            patch.read_operation(resource_type, operation, reader).map_err(|error| error.at(&format!("Operations[{index}]")))?;
         }
         patch.check_members(reader)?;
         Ok(patch)

@@ -14,7 +14,7 @@ use crate::scim::path::Place;
 use crate::scim::quirks;
 use crate::scim::reader::Reader;
 use crate::scim::schema::{Attribute, Kind, ResourceType};
-use crate::scim::value::{keep_one_of_each, read_parts, says_something};
+use crate::scim::value::{keep_one_of_each, read_parts, read_singular, says_something};
 
 /// A document after a PATCH.
 #[derive(Debug, Clone, PartialEq)]
@@ -126,7 +126,26 @@ fn set(map: &mut Map<String, Value>, verb: Verb, place: &Place, change: &Change,
             }
         },
     }
+    if place.sub.is_some() && attribute.multi_valued {
+        read_json_texts(holder, attribute, &place.text, reader)?;
+    }
     drop_empty_extension(map, place);
+    Ok(())
+}
+
+/// What a path sets may be a role as JSON text, too (`entra_sends_a_role_as_json_text`). It is read as in a whole resource, so
+/// that it reads the same when it is sent back.
+fn read_json_texts(holder: &mut Map<String, Value>, attribute: &'static Attribute, at: &str, reader: &mut Reader) -> Result<(), ScimError> {
+    let may_be = |value: &Value| value.get("value").and_then(Value::as_str).is_some_and(|text| text.starts_with('{'));
+    let mut values = Vec::new();
+    for value in taken_array(holder, attribute) {
+        if may_be(&value) {
+            values.extend(read_singular(attribute, value, at, reader)?);
+        } else {
+            values.push(value);
+        }
+    }
+    put_back_array(holder, attribute, values);
     Ok(())
 }
 
@@ -136,7 +155,9 @@ fn append(holder: &mut Map<String, Value>, attribute: &'static Attribute, new: &
     let mut values = taken_array(holder, attribute);
     let mut primary = None;
     for value in new {
-        let index = match values.iter().position(|old| is_same_value(attribute, old, value)) {
+        // The value itself comes before one that has only type and value in common with it.
+        let same = |old: &Value| is_same_value(attribute, old, value);
+        let index = match values.iter().position(|old| old == value).or_else(|| values.iter().position(same)) {
             Some(index) => {
                 if let (Some(old), Some(new)) = (values[index].as_object_mut(), value.as_object()) {
                     old.extend(new.iter().map(|(name, value)| (name.clone(), value.clone())));

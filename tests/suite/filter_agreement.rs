@@ -8,10 +8,12 @@ use frontdesk::scim::schema::{Attribute, Kind, ResourceType, Schema};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
 use serde_json::{Value, json};
 
 use crate::app::{TestApp, app, strict_app};
-use crate::cases::{TEXTS, identifier, percent, runner, text, user};
+use crate::at_scale::{Part, Property};
+use crate::cases::{TEXTS, identifier, percent, text, user};
 
 const USERS: usize = 60;
 const GROUPS: usize = 20;
@@ -24,16 +26,15 @@ struct Stock {
 }
 
 impl Stock {
-    async fn new(app: TestApp) -> Self {
-        let mut seeds = runner(1);
+    async fn new(app: TestApp, seeds: &mut TestRunner) -> Self {
         let mut ids = Vec::new();
         for number in 0..USERS {
-            let body = user(number).new_tree(&mut seeds).expect("users can be made").current();
+            let body = user(number).new_tree(seeds).expect("users can be made").current();
             ids.push(app.post("/Users", body).await.expect(201).id());
         }
         for number in 0..GROUPS {
-            let name = identifier().new_tree(&mut seeds).expect("names can be made").current();
-            let members = prop::collection::vec(any::<Index>(), 0..6).new_tree(&mut seeds).expect("members can be chosen").current();
+            let name = identifier().new_tree(seeds).expect("names can be made").current();
+            let members = prop::collection::vec(any::<Index>(), 0..6).new_tree(seeds).expect("members can be chosen").current();
             let members: Vec<Value> = members.iter().map(|index| json!({ "value": index.get(&ids) })).collect();
             let body = json!({ "schemas": [GROUP.schema.id], "displayName": format!("{name}{number}"), "members": members });
             ids.push(app.post("/Groups", body).await.expect(201).id());
@@ -185,18 +186,22 @@ fn filter(resource_type: &'static ResourceType, known: Vec<String>) -> BoxedStra
     combined(prop_oneof![2 => terms, 1 => paths].boxed(), 3)
 }
 
-fn agree(app: impl Future<Output = TestApp>) {
+/// Half of the filters ask for users, half for groups, of a stock that was drawn with them.
+fn agree(part: &Part) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
-    let stock = runtime.block_on(async { Stock::new(app.await).await });
-    for resource_type in [&USER, &GROUP] {
-        let outcome = runner(250).run(&filter(resource_type, stock.literals()), |filter| {
+    let stock = runtime.block_on(async { Stock::new(app().await, &mut part.runner(1, 0)).await });
+    for (stream, resource_type) in [(1, &USER), (2, &GROUP)] {
+        let outcome = part.runner(part.cases / 2, stream).run(&filter(resource_type, stock.literals()), |filter| {
             runtime.block_on(stock.check(resource_type, &filter)).map_err(TestCaseError::fail)
         });
         if let Err(found) = outcome {
             panic!("{found}");
         }
     }
-    runtime.block_on(async { check_fixed(&stock).await });
+    runtime.block_on(async {
+        check_fixed(&stock).await;
+        stock.app.directory.close().await;
+    });
 }
 
 /// Shapes that must be there in every run, whatever was drawn.
@@ -259,7 +264,7 @@ async fn check_fixed(stock: &Stock) {
 
 #[test]
 fn postgresql_and_memory_find_the_same_resources() {
-    agree(app());
+    Property { name: "FILTERS", usual: 500, part: 10_000 }.run(agree);
 }
 
 /// N49, N50: what the grammar or an attribute's type does not allow.

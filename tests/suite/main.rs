@@ -5,6 +5,7 @@
 
 mod accept_loop;
 mod app;
+mod at_scale;
 mod auth;
 mod bad_input;
 mod bad_patch;

@@ -3,12 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use frontdesk::directory::{Conformance, Directory, Profile};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Map, Value, json};
 
-use crate::app::{Answer, TestApp, app};
-use crate::cases::{percent, runner};
+use crate::app::{Answer, TestApp, app_on};
+use crate::at_scale::{Part, Property};
+use crate::cases::percent;
+use crate::support;
 
 const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 const NAMES: &[&str] = &["jon", "JON", "arya", "Sansa", "zo\u{eb}", "ZOE\u{308}"];
@@ -469,22 +472,29 @@ fn shown_group(body: &Value) -> Value {
     json!({ "id": body["id"], "displayName": body["displayName"], "version": body["meta"]["version"], "members": members })
 }
 
-async fn live(steps: &[Step]) -> Outcome {
-    let mut pair = Pair { app: app().await, model: Model::default() };
+/// A life in a tenant of its own.
+async fn live(directory: &Directory, steps: &[Step]) -> Outcome {
+    let app = app_on(directory.clone(), Profile::SpaceIq, Conformance::Lenient, &[]).await;
+    let mut pair = Pair { app, model: Model::default() };
     for step in steps {
         pair.step(step).await?;
         pair.compare().await?;
     }
-    pair.compare_each().await?;
-    pair.app.directory.close().await;
-    Ok(())
+    pair.compare_each().await
+}
+
+fn lives(part: &Part) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
+    let directory = runtime.block_on(support::directory());
+    let steps = prop::collection::vec(step(), 15);
+    let outcome = part.runner(part.cases, 0).run(&steps, |steps| runtime.block_on(live(&directory, &steps)));
+    if let Err(found) = outcome {
+        panic!("{found}");
+    }
+    runtime.block_on(directory.close());
 }
 
 #[test]
 fn every_life_goes_as_the_model_says() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
-    let outcome = runner(20).run(&prop::collection::vec(step(), 15), |steps| runtime.block_on(live(&steps)));
-    if let Err(found) = outcome {
-        panic!("{found}");
-    }
+    Property { name: "LIVES", usual: 20, part: 500 }.run(lives);
 }
