@@ -28,6 +28,7 @@ const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 
 /// Serves until a signal.
 pub(super) async fn serve(config: Config) -> Result<(), Failure> {
+    http::panics::log_their_place_only();
     let signals = signals()?;
     let mut again = signals.clone();
     tokio::select! {
