@@ -379,11 +379,6 @@ async fn a_foreign_id_in_any_filter_is_an_unknown_one() {
     assert_unknown(&in_filters(), 2).await;
 }
 
-#[tokio::test]
-async fn a_foreign_id_in_any_body_is_an_unknown_one() {
-    assert_unknown(&in_bodies(), 2).await;
-}
-
 /// Cursors name places and not tenants: one that another tenant was given shows the own tenant's resources or nothing.
 #[tokio::test]
 async fn cursors_of_another_tenant_lead_nowhere_else() {
