@@ -35,6 +35,7 @@ pub(super) async fn serve(config: Config) -> Result<(), Failure> {
             config.listen
         )));
     }
+    http::panics::log_their_place_only();
     let signals = signals()?;
     let mut again = signals.clone();
     tokio::select! {

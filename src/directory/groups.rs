@@ -467,6 +467,7 @@ async fn update(
     Ok(saved.stored(id, document))
 }
 
+/// The event names who was in the group and which groups it was in: each membership that ends is in the record.
 pub(super) async fn delete(connection: &mut Session, origin: &Origin, id: Uuid, if_match: Option<&Condition>) -> Result<(), Error> {
     let version: Option<i64> = sqlx::query_scalar("select version from groups where tenant_id = $1 and id = $2 for update")
         .bind(origin.tenant_id())
@@ -478,6 +479,10 @@ pub(super) async fn delete(connection: &mut Session, origin: &Origin, id: Uuid, 
     sqlx::query(
         "with holding as (
              select group_id from subgroups where tenant_id = $1 and child_id = $2
+         ), held as (
+             select user_id as id from members where tenant_id = $1 and group_id = $2
+             union all
+             select child_id from subgroups where tenant_id = $1 and group_id = $2
          ), touched as (
              update groups set version = version + 1,
                  updated_at = greatest(date_trunc('milliseconds', clock_timestamp()), updated_at + interval '1 millisecond')
@@ -486,7 +491,9 @@ pub(super) async fn delete(connection: &mut Session, origin: &Origin, id: Uuid, 
              delete from groups where tenant_id = $1 and id = $2 returning id
          )
          insert into events (tenant_id, connection_id, token_id, request_id, kind, resource_type, resource_id, outcome, change, unit)
-         select $1, $3, $4, $5, $6, 'Group', id, 'success', '{}', $7 from gone",
+         select $1, $3, $4, $5, $6, 'Group', id, 'success', jsonb_build_object(
+             'members', jsonb_build_object('added', '[]'::jsonb, 'removed', array(select h.id from held h order by h.id)),
+             'groups', array(select group_id from holding order by group_id)), $7 from gone",
     )
     .bind(origin.tenant_id())
     .bind(id)

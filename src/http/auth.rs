@@ -116,21 +116,20 @@ pub(super) async fn authenticate(State(app): State<App>, mut request: Request, n
         response.extensions_mut().insert(Known(caller));
         return response;
     }
-    let scope = scope_of(request.uri().path());
-    if !caller.scopes.contains(&scope) {
-        let mut response = out_of_scope(scope);
-        response.extensions_mut().insert(Known(caller));
-        return response;
-    }
     let request_id = request.extensions().get::<RequestId>().map(|id| Arc::clone(&id.0)).unwrap_or_default();
     let origin = Origin { caller: Arc::clone(&caller), request_id, unit: Uuid::now_v7(), base };
     let kind = kind_of(request.method(), request.uri().path());
     let resource_id = request.uri().path().rsplit('/').next().and_then(parse_id);
     let reader = Reader::new(caller.conformance, app.0.limits);
-    request.extensions_mut().insert(origin.clone());
-    // Its clone in the handler writes into the same notes, so they are here also when the handler refuses.
-    request.extensions_mut().insert(reader.clone());
-    let mut response = next.run(request).await;
+    let scope = scope_of(request.uri().path());
+    let mut response = if caller.scopes.contains(&scope) {
+        request.extensions_mut().insert(origin.clone());
+        // Its clone in the handler writes into the same notes, so they are here also when the handler refuses.
+        request.extensions_mut().insert(reader.clone());
+        next.run(request).await
+    } else {
+        out_of_scope(scope)
+    };
     if let (Some(kind), Some(error)) = (kind, response.extensions().get::<ScimError>()) {
         // A lookup that finds nothing is no failure; neither is a fault of ours a fault of the request.
         if kind.is_change() || error.status != 404 {

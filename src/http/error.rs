@@ -1,10 +1,8 @@
 //! From a failure to an answer: what the client may read in SCIM form (RFC 7644 §3.12), and for everything else one line in the
 //! log and a sentence that says nothing of the cause.
 
-use std::any::Any;
 use std::error::Error as _;
 
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
@@ -63,7 +61,7 @@ impl Failure {
                     return ScimError::new(503, "the server's database is not available or too busy; please try again");
                 }
                 tracing::error!(cause, "a request failed");
-                ScimError::new(500, "the server could not do this; its log says why under this request's id")
+                fault()
             }
         }
     }
@@ -79,6 +77,11 @@ impl IntoResponse for Failure {
         }
         response
     }
+}
+
+/// What a client reads of a fault of ours.
+pub(super) fn fault() -> ScimError {
+    ScimError::new(500, "the server could not do this; its log says why under this request's id")
 }
 
 /// The messages of an error and of what is behind it.
@@ -149,10 +152,4 @@ pub(super) async fn in_time(State(app): State<App>, request: Request, next: Next
             response
         }
     }
-}
-
-/// A panic is a fault of ours: the message may hold data, so it is not logged.
-pub(super) fn panicked(_: Box<dyn Any + Send + 'static>) -> Response<Body> {
-    tracing::error!("a request panicked");
-    scim(ScimError::new(500, "the server could not do this; its log says why under this request's id"))
 }

@@ -12,6 +12,7 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::App;
+use super::metrics::method_label;
 use crate::directory::Caller;
 
 /// The header in which a request id comes and goes.
@@ -42,7 +43,7 @@ pub(super) async fn route(request: Request, next: Next) -> Response {
     response
 }
 
-/// Gives the request an id, logs its end and counts it.
+/// Gives the request an id, logs its end and counts it. A method that HTTP does not have is not repeated: it may be any text.
 pub(super) async fn request(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = request_id(&request);
@@ -57,7 +58,7 @@ pub(super) async fn request(State(app): State<App>, mut request: Request, next: 
     app.metrics().observe(route, &method, response.status(), duration);
     span.in_scope(|| {
         tracing::info!(
-            %method,
+            method = method_label(&method),
             route,
             status = response.status().as_u16(),
             duration_ms = (duration.as_secs_f64() * 1e6).round() / 1e3,

@@ -174,7 +174,7 @@ fn head(out: &mut String, name: &str, kind: &str, help: &str) -> fmt::Result {
 }
 
 /// A client may send any word as a method; those that no route has count as one.
-fn method_label(method: &Method) -> &'static str {
+pub(super) fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",

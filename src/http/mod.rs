@@ -23,6 +23,7 @@ mod log;
 mod metrics;
 pub mod openapi;
 mod organization;
+pub mod panics;
 mod parameters;
 mod rates;
 pub mod routes;
@@ -135,7 +136,7 @@ pub fn router(app: App) -> Router {
         .route("/metrics", get(metrics::metrics))
         .route(openapi::PATH, get(openapi::document))
         .fallback_service(MapRequest::new(inner, one_spelling))
-        .layer(CatchPanicLayer::custom(error::panicked))
+        .layer(CatchPanicLayer::custom(panics::answer))
         .layer(from_fn_with_state(app.clone(), error::in_time))
         .layer(from_fn_with_state(app.clone(), answer::common_headers))
         .layer(from_fn_with_state(app.clone(), log::request))

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::app::{Answer, TestApp, answer, app, app_on};
 use crate::support::{self, OwnDatabase};
 
-const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"];
+const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"];
 
 const SOME_ID: &str = "0190b5a0-7c1e-7000-8000-000000000001";
 
@@ -74,13 +74,22 @@ async fn credentials(app: &TestApp) -> Vec<(&'static str, Option<String>)> {
         ("the scheme and a blank", Some("Bearer ".into())),
         ("another scheme", Some(format!("Basic {good}"))),
         ("no scheme", Some(good.clone())),
+        ("the scheme and two blanks", Some("Bearer  ".into())),
+        ("the scheme in small letters alone", Some("bearer".into())),
         ("null", Some("Bearer null".into())),
+        ("undefined", Some("Bearer undefined".into())),
         ("something else", Some("Bearer eyJhbGciOiJub25lIn0.e30.".into())),
         ("a wrong checksum", Some(format!("Bearer {wrong_checksum}"))),
         ("another letter case", Some(format!("Bearer {}", good.to_uppercase()))),
         ("one character less", Some(format!("Bearer {}", &good[..good.len() - 1]))),
         ("twice the token", Some(format!("Bearer {good}{good}"))),
         ("quotes around it", Some(format!("Bearer \"{good}\""))),
+        ("another first character", Some(format!("Bearer {}{}", if good.as_bytes()[3] == b'a' { "fd_b" } else { "fd_a" }, &good[4..]))),
+        ("a blank before it", Some(format!("Bearer  {good}"))),
+        ("a blank behind it", Some(format!("Bearer {good} "))),
+        ("a tab behind it", Some(format!("Bearer {good}\t"))),
+        ("an encoded zero behind it", Some(format!("Bearer {good}%00"))),
+        ("another one behind it", Some(format!("Bearer {good}, Bearer {good}"))),
         ("unknown", Some(format!("Bearer {}", unknown.reveal()))),
         ("revoked", Some(format!("Bearer {}", revoked.reveal()))),
         ("expired", Some(format!("Bearer {}", expired.reveal()))),

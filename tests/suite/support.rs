@@ -31,6 +31,7 @@ pub(crate) fn behind_pooler() -> bool {
 pub async fn url() -> &'static str {
     static URL: OnceCell<String> = OnceCell::const_new();
     URL.get_or_init(|| async {
+        crate::listener::listen();
         let url = match std::env::var("DATABASE_URL") {
             Ok(url) => url,
             Err(_) => private_cluster().await,
