@@ -61,6 +61,7 @@ mod tenants;
 mod tenants_apart;
 mod tls;
 mod tokens;
+mod torture_checkers;
 mod units;
 mod walks;
 mod workplace_api;
