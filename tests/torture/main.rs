@@ -124,11 +124,11 @@ async fn run_all(arguments: &Arguments, seed: u64) -> Fallible<()> {
                 return Err(format!("{name}, seed {seed}, cycle {cycles}: {violation}\nto repeat: {repeat}\nlogs: {logs}").into());
             }
         };
-        println!("{name}: {seen}");
-        rows.push(format!("| {name} | {seen} | {seed} | {:.0} s |", began.elapsed().as_secs_f64()));
+        println!("{name}: {seen} ({:.0} s)", began.elapsed().as_secs_f64());
+        rows.push(format!("| {name} | {seen} | {seed} |"));
     }
     world.close().await?;
-    println!("\n| exercise | seen | seed | time |\n|---|---|---|---|\n{}", rows.join("\n"));
+    println!("\n| exercise | seen | seed |\n|---|---|---|\n{}", rows.join("\n"));
     Ok(())
 }
 
