@@ -74,6 +74,7 @@ mod tenants_apart;
 mod threat_model;
 mod tls;
 mod tokens;
+mod torture_checkers;
 mod units;
 mod walks;
 mod workplace_api;
