@@ -89,6 +89,7 @@ impl World {
             lock_timeout: Duration::ZERO,
             idle_in_transaction_timeout: Duration::ZERO,
             statement_cache: 100,
+            transaction_pooler: false,
         };
         let options = PgConnectOptions::from_str(&self.url())?.application_name(OBSERVER);
         Ok(Directory::connect(options, &settings).await?)
