@@ -256,7 +256,7 @@ fn write_by_index(search: &Search, place: &Place, limit: i64, statement: &mut St
         None => ByIndex::All,
         Some(filter) => match Lookup::of(part.is_user(), filter) {
             Some(lookup) if lookup.is_unique() => ByIndex::One(lookup),
-            Some(_) => ByIndex::Hits(filter),
+            Some(lookup) => ByIndex::Few(lookup),
             None if has_equality(part.is_user(), filter) => ByIndex::Hits(filter),
             None => return false,
         },
@@ -270,6 +270,11 @@ fn write_by_index(search: &Search, place: &Place, limit: i64, statement: &mut St
         statement.sql(", hits as materialized (select r.id, r.seq from ").sql(resources);
         write_filter(part.is_user(), filter, statement);
         statement.sql(") select (select count(*) from hits) as total");
+    } else if let ByIndex::Few(lookup) = &found {
+        // First all of them: with the order in the same query PostgreSQL may take the index of the order for them.
+        statement.sql(", hits as materialized (select r.id, r.seq, r.version, r.document, r.created_at, r.updated_at from ").sql(resources);
+        lookup.write(statement);
+        statement.sql(") select null::bigint as total");
     } else {
         statement.sql("select null::bigint as total");
     }
@@ -279,6 +284,10 @@ fn write_by_index(search: &Search, place: &Place, limit: i64, statement: &mut St
             statement.sql("select r.* from (select id, seq from hits where seq > ").bind(after).sql(" order by seq limit ").bind(limit);
             statement.sql(" offset ").bind(offset).sql(") page, lateral (select * from ").sql(resources);
             statement.sql(" and r.id = page.id offset 0) r");
+        }
+        ByIndex::Few(_) => {
+            statement.sql("select * from hits where seq > ").bind(after).sql(" order by seq limit ").bind(limit);
+            statement.sql(" offset ").bind(offset);
         }
         ByIndex::One(lookup) => {
             statement.sql("select r.* from ").sql(resources);
@@ -300,7 +309,9 @@ enum ByIndex<'a> {
     All,
     /// A unique key.
     One(Lookup<'a>),
-    /// A key or an equality that several may have.
+    /// A key that several may have.
+    Few(Lookup<'a>),
+    /// An equality of any attribute.
     Hits(&'a Filter),
 }
 

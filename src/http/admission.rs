@@ -11,10 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{ConnectInfo, Request};
 use axum::http::HeaderValue;
 use axum::http::header::RETRY_AFTER;
-use axum::middleware::Next;
 use axum::response::Response;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use uuid::Uuid;
@@ -200,13 +199,13 @@ impl Admission {
 }
 
 /// Lets as many requests in as the setting says, and counts each until its answer was sent.
-pub(super) async fn in_flight(State(app): State<App>, mut request: Request, next: Next) -> Response {
+pub(super) async fn in_flight<F: Future<Output = Response>>(app: &App, mut request: Request, next: impl FnOnce(Request) -> F) -> Response {
     let Ok(permit) = Arc::clone(&app.admission().in_flight).try_acquire_owned() else {
-        return refused(&app, Excess::InFlight);
+        return refused(app, Excess::InFlight);
     };
     let admitted = Admitted(Arc::new(Taken { _in_flight: permit, place: Mutex::default(), body: Mutex::default() }));
     request.extensions_mut().insert(admitted.clone());
-    next.run(request).await.map(|body| Body::new(Held::new(body, admitted)))
+    next(request).await.map(|body| Body::new(Held::new(body, admitted)))
 }
 
 /// The request in progress that an extractor or layer belongs to.

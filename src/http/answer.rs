@@ -4,10 +4,8 @@ use std::future::ready;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LOCATION, CONTENT_TYPE, ETAG, LOCATION, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Version};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt as _, stream};
 use uuid::Uuid;
@@ -129,14 +127,10 @@ fn insert(headers: &mut HeaderMap, name: axum::http::HeaderName, value: &str) {
 /// Answers hold personal data: nothing on the way keeps them, and no browser guesses what they are. A server that is leaving asks
 /// clients and balancers to come again by another connection, so that none is cut when it closes them (RFC 9112 §9.6; HTTP/2 has
 /// GOAWAY for it).
-pub(super) async fn common_headers(State(app): State<App>, request: Request, next: Next) -> Response {
-    let has_connection_header = request.version() <= Version::HTTP_11;
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
+pub(super) fn add_common_headers(app: &App, version: Version, headers: &mut HeaderMap) {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if has_connection_header && app.is_leaving() {
+    if version <= Version::HTTP_11 && app.is_leaving() {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    response
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{FromRequestParts, Path, Request, State};
+use axum::extract::{FromRequestParts, Path, Request};
 use axum::http::header::{AUTHORIZATION, IF_MATCH, IF_NONE_MATCH, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -98,21 +98,21 @@ pub(super) struct BaseUrl(pub(super) Arc<str>);
 
 /// Lets a request with a live token pass, records what is then refused and counts what was coerced or set aside in it. Without any
 /// token only a public route is open; a token that is wrong is told on every route.
-pub(super) async fn authenticate(State(app): State<App>, mut request: Request, next: Next) -> Response {
+pub(super) async fn authenticate(app: &App, mut request: Request, next: Next) -> Response {
     let base: Arc<str> = format!("{}{}", app.0.public_url, base_of(request.uri().path())).into();
     request.extensions_mut().insert(BaseUrl(Arc::clone(&base)));
     if !request.headers().contains_key(AUTHORIZATION) && is_public(&request) {
         return next.run(request).await;
     }
     let admitted = admitted(&request);
-    let caller = match caller(&app, request.headers(), &admitted).await {
+    let caller = match caller(app, request.headers(), &admitted).await {
         Ok(Some(caller)) => caller,
         // Only what fails is limited: a good token is never refused for what others behind the same address do.
-        Ok(None) => return app.admission().failure(&request).map_or_else(|excess| refused_for(&app, excess), |()| unauthorized()),
+        Ok(None) => return app.admission().failure(&request).map_or_else(|excess| refused_for(app, excess), |()| unauthorized()),
         Err(response) => return response,
     };
-    if let Err(excess) = admit(&app, &admitted, &caller) {
-        let mut response = refused_for(&app, excess);
+    if let Err(excess) = admit(app, &admitted, &caller) {
+        let mut response = refused_for(app, excess);
         response.extensions_mut().insert(Known(caller));
         return response;
     }

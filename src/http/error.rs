@@ -3,7 +3,7 @@
 
 use std::error::Error as _;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
@@ -142,8 +142,8 @@ pub(super) async fn in_scim_form(request: Request, next: Next) -> Response {
 }
 
 /// A request has a bound. What it does in the directory goes on in a task of its own, so nothing is torn.
-pub(super) async fn in_time(State(app): State<App>, request: Request, next: Next) -> Response {
-    match tokio::time::timeout(app.0.http.request_timeout, next.run(request)).await {
+pub(super) async fn in_time(app: &App, answer: impl Future<Output = Response>) -> Response {
+    match tokio::time::timeout(app.0.http.request_timeout, answer).await {
         Ok(response) => response,
         Err(_) => {
             tracing::warn!("a request took too long");

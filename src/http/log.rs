@@ -4,9 +4,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue};
-use axum::middleware::Next;
 use axum::response::Response;
 use tracing::Instrument as _;
 use uuid::Uuid;
@@ -34,9 +33,9 @@ pub(super) struct Known(pub(super) Arc<Caller>);
 struct Took(MatchedPath);
 
 /// Carries the route out to the log line: only inside the router is it known.
-pub(super) async fn route(request: Request, next: Next) -> Response {
+pub(super) async fn route<F: Future<Output = Response>>(request: Request, next: impl FnOnce(Request) -> F) -> Response {
     let took = request.extensions().get::<MatchedPath>().cloned();
-    let mut response = next.run(request).await;
+    let mut response = next(request).await;
     if let Some(took) = took {
         response.extensions_mut().insert(Took(took));
     }
@@ -44,13 +43,13 @@ pub(super) async fn route(request: Request, next: Next) -> Response {
 }
 
 /// Gives the request an id, logs its end and counts it. A method that HTTP does not have is not repeated: it may be any text.
-pub(super) async fn request(State(app): State<App>, mut request: Request, next: Next) -> Response {
+pub(super) async fn request<F: Future<Output = Response>>(app: &App, mut request: Request, next: impl FnOnce(Request) -> F) -> Response {
     let started = Instant::now();
     let id = request_id(&request);
     request.extensions_mut().insert(RequestId(Arc::clone(&id)));
     let method = request.method().clone();
     let span = tracing::info_span!("request", request.id = %id);
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let mut response = next(request).instrument(span.clone()).await;
     let caller = response.extensions_mut().remove::<Known>();
     let route = response.extensions_mut().remove::<Took>();
     let route = route.as_ref().map_or("-", |route| route.0.as_str());

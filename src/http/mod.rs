@@ -36,9 +36,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::Uri;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::Response;
 use axum::routing::get;
 use tokio::sync::watch;
 use tower::Layer as _;
@@ -125,11 +126,10 @@ pub fn router(app: App) -> Router {
     for route in routes::API {
         inner = inner.route(&format!("{API_BASE}{}", route.path), (route.handler)());
     }
-    let inner = inner.fallback(error::no_such_path).layer(from_fn(error::in_scim_form)).layer(from_fn(log::route)).with_state(app.clone());
+    let inner = inner.fallback(error::no_such_path).layer(from_fn(routed)).with_state(app.clone());
     // The token is asked for around the whole router that owns the handlers: no path leads to one of them past it. Not with
     // `Router::layer`, which goes inside: the router would add `Allow` to a 401 and so tell anybody which paths there are.
-    let inner = from_fn_with_state(app.clone(), auth::authenticate).layer(inner);
-    let inner = from_fn_with_state(app.clone(), admission::in_flight).layer(inner);
+    let inner = from_fn_with_state(app.clone(), admitted).layer(inner);
     Router::new()
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
@@ -137,10 +137,26 @@ pub fn router(app: App) -> Router {
         .route(openapi::PATH, get(openapi::document))
         .fallback_service(MapRequest::new(inner, one_spelling))
         .layer(CatchPanicLayer::custom(panics::answer))
-        .layer(from_fn_with_state(app.clone(), error::in_time))
-        .layer(from_fn_with_state(app.clone(), answer::common_headers))
-        .layer(from_fn_with_state(app.clone(), log::request))
+        .layer(from_fn_with_state(app.clone(), every_request))
         .with_state(app)
+}
+
+/// What every request passes. One layer and not one for each, as below: a layer is boxed and copied for every request.
+async fn every_request(State(app): State<App>, request: Request, next: Next) -> Response {
+    let version = request.version();
+    let mut response = log::request(&app, request, |request| error::in_time(&app, next.run(request))).await;
+    answer::add_common_headers(&app, version, response.headers_mut());
+    response
+}
+
+/// What a request passes that is not for health or metrics.
+async fn admitted(State(app): State<App>, request: Request, next: Next) -> Response {
+    admission::in_flight(&app, request, |request| auth::authenticate(&app, request, next)).await
+}
+
+/// What lies around every handler.
+async fn routed(request: Request, next: Next) -> Response {
+    log::route(request, |request| error::in_scim_form(request, next)).await
 }
 
 /// Doubled and trailing slashes are tolerated: administrators paste the Base URL with one, clients append `/Users`.

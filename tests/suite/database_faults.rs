@@ -49,7 +49,8 @@ async fn recovered(app: &TestApp) {
 #[track_caller]
 fn unavailable(answer: Answer) {
     let answer = answer.refused(503, "");
-    assert_eq!(answer.header("retry-after"), "2");
+    // Two seconds for a database that is away, one when so many requests wait for it that no more are let in.
+    assert!(matches!(answer.header("retry-after"), "1" | "2"), "{:?}", answer.headers);
     assert!(answer.header("www-authenticate").is_empty());
     for secret in ["secret", "internal", "SQLSTATE", "postgres", "socket", "57P", "28P01", "53", "25006", "55P03"] {
         assert!(!answer.detail().contains(secret), "{secret} in {}", answer.text);
@@ -134,7 +135,7 @@ async fn a_broken_network_costs_answers_and_no_truth() {
             match answer.status.as_u16() {
                 200 => assert_eq!(answer.id(), before),
                 201 => created.push(answer.id()),
-                _ => assert_eq!(answer.refused(503, "").header("retry-after"), "2"),
+                _ => unavailable(answer),
             }
         }
         let harmless = matches!(fault, Fault::Slices | Fault::Latency { .. }) && fault != faults[3];
