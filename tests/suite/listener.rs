@@ -121,6 +121,10 @@ impl<S: Subscriber> Layer<S> for Statements {
             if let Some(statements) = statements {
                 let mut sql = Sql::default();
                 event.record(&mut sql);
+                // Upkeep of the server's own, at any moment (src/directory/growth.rs).
+                if sql.0.starts_with("analyze ") {
+                    return;
+                }
                 statements.push(sql.0.split_whitespace().collect::<Vec<_>>().join(" "));
             }
         });

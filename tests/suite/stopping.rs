@@ -56,7 +56,7 @@ impl Running {
                     return;
                 }
             }
-            panic!("the log ended without {text:?}");
+            panic!("the log ended without {text:?}; the process ended with {:?}", self.process.wait().await);
         })
         .await
         .expect("the line comes");
