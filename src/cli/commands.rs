@@ -1,15 +1,16 @@
 //! The commands beside the server. They use its database, also while it runs on the private cluster.
 
-use std::{future::Future, os::fd::AsFd as _};
+use std::{future::Future, os::fd::AsFd as _, pin::pin};
 
 use chrono::{DateTime, Utc};
 use frontdesk::{
     cluster::{Cluster, Mode},
     config::{Config, reachable},
-    directory::{Connection, Directory, Format, Reprojected, Scope, State, Tenant},
+    directory::{Connection, Directory, EmployeeSearch, Format, Reprojected, Scope, State, Tenant},
     http::health_probe,
 };
-use tokio::io::{AsyncWriteExt as _, BufWriter};
+use futures_util::TryStreamExt as _;
+use tokio::io::AsyncWriteExt as _;
 
 use super::{Command, ConnectionCommand, EmployeesCommand, EventsCommand, Failure, Named, TenantCommand, TokenCommand, mapping, open, say};
 
@@ -112,8 +113,11 @@ async fn export(directory: &Directory, slug: &str, format: Format) -> Result<(),
     let tenant = find_tenant(directory, slug).await?;
     // Stdout as a file: what is written is not line-buffered.
     let stdout = std::io::stdout().as_fd().try_clone_to_owned()?;
-    let mut out = BufWriter::new(tokio::fs::File::from_std(stdout.into()));
-    directory.export_employees(&tenant, format, &mut out).await?;
+    let mut out = tokio::fs::File::from_std(stdout.into());
+    let mut texts = pin!(directory.export_employees(tenant.id, EmployeeSearch::default(), format));
+    while let Some(text) = texts.try_next().await? {
+        out.write_all(&text).await?;
+    }
     Ok(out.flush().await?)
 }
 

@@ -16,9 +16,6 @@ use crate::scim::document::{parse_id, unique_key};
 use crate::scim::error::quote;
 use crate::scim::text::parse_date_time;
 
-/// Employees read in one statement of a stream: some 500 KB.
-const STREAM_PAGE: i64 = 1_000;
-
 /// Which employees, in which order.
 #[derive(Debug, Clone, Default)]
 pub struct EmployeeSearch {
@@ -219,7 +216,7 @@ impl Directory {
         limit: i64,
     ) -> Result<Employees, Error> {
         let after = cursor.map(|cursor| Place::parse(cursor, search.order)).transpose()?;
-        let filters = self.resolve(tenant_id, &search.filters).await?;
+        let filters = self.resolve(tenant_id, search).await?;
         let mut count = Statement::new(tenant_id, "");
         count.sql("select count(*) from users r where r.tenant_id = $1");
         filters.iter().for_each(|filter| write_filter(filter, &mut count));
@@ -230,23 +227,6 @@ impl Directory {
         let last = rows.last().filter(|_| more);
         let next = last.map(|row| Place { seq: row.seq, value: row.sort_value.clone() }.cursor(search.order));
         Ok(Employees { employees: rows.into_iter().map(|row| row.employee).collect(), total, next })
-    }
-
-    /// The next part of all employees that a search finds, in the order in which they arrived, behind a place; `None` after the
-    /// last one. A stream is made of such parts, so no connection is held while a client takes its time.
-    ///
-    /// # Errors
-    /// Only the database's.
-    pub async fn employees_behind(
-        &self,
-        tenant_id: Uuid,
-        search: &EmployeeSearch,
-        after: i64,
-    ) -> Result<Option<(i64, Vec<EmployeeRow>)>, Error> {
-        let filters = self.resolve(tenant_id, &search.filters).await?;
-        let rows = self.employees_placed(tenant_id, &filters, None, Some(&Place { seq: after, value: None }), STREAM_PAGE).await?;
-        let last = rows.last().map(|row| row.seq);
-        Ok(last.map(|last| (last, rows.into_iter().map(|row| row.employee).collect())))
     }
 
     async fn employees_placed(
@@ -280,9 +260,9 @@ impl Directory {
     }
 
     /// A filter on the manager needs the keys under which others may refer to them.
-    async fn resolve(&self, tenant_id: Uuid, filters: &[Filter]) -> Result<Vec<Resolved>, Error> {
-        let mut resolved = Vec::with_capacity(filters.len());
-        for filter in filters {
+    pub(super) async fn resolve(&self, tenant_id: Uuid, search: &EmployeeSearch) -> Result<Vec<Resolved>, Error> {
+        let mut resolved = Vec::with_capacity(search.filters.len());
+        for filter in &search.filters {
             let keys = match &filter.test {
                 Test::Manager(reference) => self.manager_keys(tenant_id, reference).await?,
                 _ => Vec::new(),
@@ -310,12 +290,13 @@ impl Directory {
     }
 }
 
-struct Resolved {
+/// A filter, with what the database knows of it.
+pub(super) struct Resolved {
     filter: Filter,
     keys: Vec<String>,
 }
 
-fn write_filter(resolved: &Resolved, statement: &mut Statement) {
+pub(super) fn write_filter(resolved: &Resolved, statement: &mut Statement) {
     let sql = resolved.filter.sql;
     if let Test::Manager(_) = resolved.filter.test {
         // The few that can refer to the manager by the index, before the view says whom each of them means.

@@ -17,6 +17,7 @@ mod employee_search;
 mod employees;
 mod error;
 mod events;
+mod export;
 mod groups;
 mod growth;
 mod health;
@@ -53,9 +54,10 @@ pub use self::{
     connections::Connection,
     employee_columns::{COLUMNS, Column, ColumnKind, SINCE, column_named},
     employee_search::EmployeeSearch,
-    employees::{CSV_HEADER, EmployeeRow, Employees, Format, csv_line},
+    employees::{EmployeeRow, Employees},
     error::{Cause, Error, constraint},
     events::{Kind, Refusal},
+    export::Format,
     groups::{Members, MembersPage, MembersPlace},
     health::{Server, Stock},
     mappings::{MappingState, MappingVersion, Recorded, TenantMapping},

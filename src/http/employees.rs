@@ -1,11 +1,10 @@
 //! `/api/v1/employees`: the workplace product's view of the tenant that the token belongs to, one by one, by search, and as
 //! streams of all of them.
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use futures_util::stream;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -13,7 +12,7 @@ use super::App;
 use super::auth::{Call, id_of};
 use super::error::Failure;
 use super::parameters::Parameters;
-use crate::directory::{CSV_HEADER, EmployeeRow, EmployeeSearch, Employees, Error, csv_line};
+use crate::directory::{EmployeeRow, EmployeeSearch, Employees, Format};
 use crate::scim::error::quote;
 use crate::scim::{ScimError, ScimType};
 
@@ -70,51 +69,21 @@ pub(super) async fn history(State(app): State<App>, call: Call, id: Path<String>
 }
 
 pub(super) async fn csv(State(app): State<App>, call: Call, parameters: Parameters) -> Result<Response, Failure> {
-    let form = Form { content_type: "text/csv; charset=utf-8", header: CSV_HEADER, line: |row| Ok(csv_line(row)) };
-    streamed(app, &call, parameters, form)
+    streamed(&app, &call, parameters, "text/csv; charset=utf-8", Format::Csv)
 }
 
 pub(super) async fn ndjson(State(app): State<App>, call: Call, parameters: Parameters) -> Result<Response, Failure> {
-    let line = |row: &EmployeeRow| {
-        let mut line = serde_json::to_string(row)?;
-        line.push('\n');
-        Ok(line)
-    };
-    streamed(app, &call, parameters, Form { content_type: "application/x-ndjson", header: "", line })
+    streamed(&app, &call, parameters, "application/x-ndjson", Format::NdJson)
 }
 
-/// A form in which employees are streamed.
-#[derive(Clone, Copy)]
-struct Form {
-    content_type: &'static str,
-    header: &'static str,
-    line: fn(&EmployeeRow) -> Result<String, serde_json::Error>,
-}
-
-/// Streams all that the filters select, part by part. The next part is read when the client has taken the last one, so memory is
-/// constant, no database connection waits for a slow client, and the accept loop ends one that takes nothing at all. A fault in
-/// the middle breaks the connection off: what arrived is then visibly not the whole.
-fn streamed(app: App, call: &Call, mut parameters: Parameters, form: Form) -> Result<Response, Failure> {
+/// Streams all that the filters select. The accept loop ends a client that takes nothing at all. A fault in the middle breaks the
+/// connection off: what arrived is then visibly not the whole.
+fn streamed(app: &App, call: &Call, mut parameters: Parameters, content_type: &'static str, format: Format) -> Result<Response, Failure> {
     let mut search = EmployeeSearch::default();
     parameters.take_filters(&mut search)?;
     parameters.finish()?;
-    let tenant_id = call.tenant_id();
-    // The place of the last employee sent; none when the header is still to be sent.
-    let parts = stream::try_unfold(None, move |sent: Option<i64>| {
-        let (app, search) = (app.clone(), search.clone());
-        async move {
-            let Some((last, rows)) = app.directory().employees_behind(tenant_id, &search, sent.unwrap_or(0)).await? else {
-                let header = sent.is_none().then(|| (Bytes::from_static(form.header.as_bytes()), Some(i64::MAX)));
-                return Ok::<_, Error>(header);
-            };
-            let mut part = if sent.is_none() { form.header.to_owned() } else { String::new() };
-            for row in &rows {
-                part.push_str(&(form.line)(row).map_err(|error| Error::Internal(error.into()))?);
-            }
-            Ok(Some((Bytes::from(part), Some(last))))
-        }
-    });
-    Ok(([(CONTENT_TYPE, form.content_type)], Body::from_stream(parts)).into_response())
+    let texts = app.directory().export_employees(call.tenant_id(), search, format);
+    Ok(([(CONTENT_TYPE, content_type)], Body::from_stream(texts)).into_response())
 }
 
 async fn employee(app: &App, call: &Call, id: &Path<String>) -> Result<EmployeeRow, Failure> {

@@ -30,6 +30,7 @@ mod documents;
 mod etags;
 mod events;
 mod fault_proxy;
+mod export;
 mod filter_agreement;
 mod floors;
 mod foreign_ids;
