@@ -25,6 +25,8 @@ mod keys;
 mod mappings;
 mod members;
 mod memberships;
+mod new_users;
+mod one_member;
 mod organization;
 mod passwords;
 mod pool;
