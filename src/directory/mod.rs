@@ -31,6 +31,7 @@ mod recompute;
 mod resource;
 mod retention;
 mod search;
+mod search_sql;
 mod tenants;
 mod tokens;
 mod users;
