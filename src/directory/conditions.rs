@@ -4,7 +4,7 @@
 
 use uuid::Uuid;
 
-use super::search::Statement;
+use super::search_sql::Statement;
 use crate::scim::document::parse_id;
 use crate::scim::filter::{Filter, Literal, Operator, Target};
 use crate::scim::schema::AttrPath;

@@ -9,7 +9,7 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::employee_columns::{COLUMNS, ColumnKind, SINCE, column_named};
-use super::search::Statement;
+use super::search_sql::Statement;
 use super::{Directory, EmployeeRow, Employees, Error};
 use crate::scim::ScimError;
 use crate::scim::document::{parse_id, unique_key};

@@ -34,6 +34,7 @@ mod recompute;
 mod resource;
 mod retention;
 mod search;
+mod search_sql;
 mod tenants;
 mod tokens;
 mod users;

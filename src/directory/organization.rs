@@ -4,7 +4,7 @@ use serde::Serialize;
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use super::search::Statement;
+use super::search_sql::Statement;
 use super::{Directory, Error};
 
 /// What employees are divided by.

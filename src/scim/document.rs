@@ -123,8 +123,9 @@ impl Document {
         ordered.insert("schemas".into(), Value::Array(schemas));
         let names = resource_type.common.iter().chain(resource_type.schema.attributes).map(|attribute| attribute.name);
         for name in names.chain(resource_type.extensions.iter().map(|schema| schema.id)).filter(|name| *name != "schemas") {
-            if let Some(value) = map.shift_remove(name) {
-                ordered.insert(name.into(), value);
+            // What is left over is dropped, so its order does not matter.
+            if let Some((name, value)) = map.swap_remove_entry(name) {
+                ordered.insert(name, value);
             }
         }
         Ok(Self(ordered))
@@ -218,7 +219,7 @@ fn read_attributes(
         if attribute.mutability == Mutability::ReadOnly || attribute.returned == Returned::Never {
             continue;
         }
-        if let Some(value) = read_value(attribute, value, &format!("{prefix}{}", attribute.name), reader)? {
+        if let Some(value) = read_value(attribute, value, &[prefix, attribute.name].concat(), reader)? {
             output.insert(attribute.name.into(), value);
         }
     }
@@ -255,6 +256,9 @@ pub(crate) fn is_unassigned(value: &Value) -> bool {
 /// # Errors
 /// 400 `invalidValue`.
 pub(crate) fn check_unmapped(unmapped: &Map<String, Value>) -> Result<(), ScimError> {
+    if unmapped.is_empty() {
+        return Ok(());
+    }
     let text = serde_json::to_string(unmapped).expect("a map of JSON values is JSON");
     if text.len() > UNMAPPED_MAX_BYTES {
         return Err(ScimError::invalid_value(format!(

@@ -119,7 +119,7 @@ pub fn read_parts(
         if sub.mutability == Mutability::ReadOnly {
             continue;
         }
-        parts.push((sub, read_value(sub, value, &format!("{at}.{}", sub.name), reader)?));
+        parts.push((sub, read_value(sub, value, &[at, ".", sub.name].concat(), reader)?));
     }
     for name in object.keys() {
         let unknown = format!("{at}.{name}");
@@ -132,8 +132,13 @@ pub fn read_parts(
 
 /// RFC 7643 §2.4: "Service providers SHOULD NOT return the same (type, value) combination more than once".
 pub(crate) fn keep_one_of_each(values: &mut Vec<Value>) {
+    if values.len() < 2 {
+        return;
+    }
     let mut seen = HashSet::with_capacity(values.len());
-    values.retain(|value| seen.insert(value.clone()));
+    let is_new: Vec<bool> = values.iter().map(|value| seen.insert(value)).collect();
+    let mut is_new = is_new.into_iter();
+    values.retain(|_| is_new.next() == Some(true));
 }
 
 /// RFC 7643 §2.4: "The primary attribute value 'true' MUST appear no more than once." Says whether a value lost it.

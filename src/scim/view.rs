@@ -1,9 +1,10 @@
 //! A resource as an answer shows it: the stored document with `id`, `meta` and the memberships put in, and only the attributes
 //! that were asked for (RFC 7644 §3.4.2.5, §3.9). Without a projection the stored text is sent as it lies, not parsed again.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use chrono::{DateTime, Utc};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -85,7 +86,10 @@ impl Resource<'_> {
         if projection.is_default() {
             return self.splice();
         }
-        let mut map: Map<String, Value> = serde_json::from_str(self.document).expect("a stored document is a JSON object");
+        if projection.hides_memberships_alone(self.meta.resource_type) {
+            return Self { memberships: None, ..*self }.splice();
+        }
+        let mut map = projection.read_shown(self.meta.resource_type, self.document);
         map.insert("id".into(), self.meta.id.to_string().into());
         if let Some(memberships) = self.memberships.filter(|memberships| *memberships != "[]") {
             map.insert(
@@ -198,6 +202,20 @@ impl Projection {
         self.only.is_none() && self.except.is_empty()
     }
 
+    /// Whether everything that is returned by default is shown but the memberships: `excludedAttributes=members`, which most
+    /// identity providers ask for.
+    fn hides_memberships_alone(&self, resource_type: &ResourceType) -> bool {
+        let memberships = resource_type.core_attribute(memberships_name(resource_type));
+        let is_memberships = |selector: &Selector| matches!(selector, Selector::Attribute { attribute, sub: None } if memberships.is_some_and(|memberships| std::ptr::eq(*attribute, memberships)));
+        self.only.is_none() && self.except.iter().all(is_memberships)
+    }
+
+    /// The top-level attributes of a stored document of which any part may be shown. What is not shown is not read.
+    fn read_shown(&self, resource_type: &'static ResourceType, document: &str) -> Map<String, Value> {
+        let mut deserializer = serde_json::Deserializer::from_str(document);
+        ShownAttributes { projection: self, resource_type }.deserialize(&mut deserializer).expect("a stored document is a JSON object")
+    }
+
     /// Whether any part of a core attribute is shown: what is not shown need not be read.
     #[must_use]
     pub fn shows(&self, attribute: &'static Attribute) -> bool {
@@ -270,6 +288,48 @@ impl Projection {
             Selected::Everything => None,
             Selected::Subs(names) => keep_subs(value, &|name| !names.contains(&name)),
         }
+    }
+}
+
+/// Reads an object's attributes as far as a projection can show any of them.
+struct ShownAttributes<'a> {
+    projection: &'a Projection,
+    resource_type: &'static ResourceType,
+}
+
+impl ShownAttributes<'_> {
+    /// Extensions are read whole: what is shown of them is told by their attributes.
+    fn reads(&self, name: &str) -> bool {
+        self.resource_type
+            .core_attribute(name)
+            .is_none_or(|attribute| attribute.returned == Returned::Always || self.projection.shows(attribute))
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for ShownAttributes<'_> {
+    type Value = Map<String, Value>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ShownAttributes<'_> {
+    type Value = Map<String, Value>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut attributes: A) -> Result<Self::Value, A::Error> {
+        let mut shown = Map::new();
+        while let Some(name) = attributes.next_key::<String>()? {
+            if self.reads(&name) {
+                shown.insert(name, attributes.next_value()?);
+            } else {
+                attributes.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(shown)
     }
 }
 
