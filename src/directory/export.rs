@@ -14,7 +14,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use uuid::Uuid;
 
 use super::employee_search::write_filter;
-use super::search::Statement;
+use super::search_sql::Statement;
 use super::{Directory, EmployeeRow, EmployeeSearch, Error};
 
 /// Employees in a part: some 1 MB. Of a part twice the size, the statements cost no less for each employee.
