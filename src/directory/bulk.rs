@@ -1,7 +1,8 @@
 //! The operations of a bulk request (RFC 7644 §3.7), each atomic by itself: several share a transaction, so that they cost one
-//! commit. As long as none fails they need nothing else. When one does, the transaction is undone and made again with a
-//! savepoint for each operation, to which a failed one goes back. Operations that refer to each other in a circle (§3.7.1)
-//! share a savepoint, so they are done as a whole or not at all. Nothing is reported before it is committed.
+//! commit, and users created one after the other share a statement. As long as none fails they need nothing else. When one does,
+//! the transaction is undone and made again with a statement and a savepoint for each operation, to which a failed one goes back.
+//! Operations that refer to each other in a circle (§3.7.1) share a savepoint, so they are done as a whole or not at all. Nothing
+//! is reported before it is committed.
 //!
 //! A transaction that others stand in the way of (deadlock, lock timeout) is undone, and its operations are then done one by
 //! one, as single requests would be. When the database is away, what was not done yet is not tried either.
@@ -15,7 +16,7 @@ use uuid::Uuid;
 
 use super::passwords::PasswordChange;
 use super::users::{Hold, Terms};
-use super::{Cause, Directory, Error, Origin, Pool, Session, ambiguous, groups, users};
+use super::{Cause, Directory, Error, Origin, Pool, Session, ambiguous, groups, new_users, users};
 use crate::scim::ScimError;
 use crate::scim::bulk::{Action, BulkRequest, Change, Operation};
 use crate::scim::catalog::GROUP;
@@ -57,6 +58,11 @@ impl Work {
         });
         let hashed: Result<Vec<_>, Error> = join_all(hashed).await.into_iter().collect();
         Ok(Self { origin: origin.clone(), request: Arc::clone(request), passwords: Arc::new(hashed?.into_iter().collect()) })
+    }
+
+    /// What happens to the password of an operation's user.
+    fn password(&self, index: usize) -> &PasswordChange {
+        self.passwords.get(&index).unwrap_or(&PasswordChange::Keep)
     }
 }
 
@@ -197,28 +203,57 @@ async fn attempt(
     let request = &work.request;
     let mut transaction = pool.begin().await?;
     lock(&mut transaction, &work, &units).await?;
-    let mut done = Vec::new();
-    for unit in &units {
-        if progress.is_over(request) {
-            break;
-        }
-        let outcomes = match refusal(request, unit, &progress) {
-            Some((index, error)) => failed(request, unit, index, error.into()),
-            None if careful => carry_out_or_go_back(&mut transaction, &work, unit).await?,
-            None => match carry_out(&mut transaction, &work, unit).await {
-                Ok(done) => done,
-                Err((_, error @ Error::Unavailable(_))) => return Err(error),
-                Err(_) => return Ok(None),
-            },
+    let (mut done, mut rest) = (Vec::new(), units.as_slice());
+    while let [unit, others @ ..] = rest
+        && !progress.is_over(request)
+    {
+        let creates = if careful { 0 } else { new_users(request, rest, &progress) };
+        let (attempted, left) = match refusal(request, unit, &progress) {
+            Some((index, error)) => (Ok(failed(request, unit, index, error.into())), others),
+            None if careful => (Ok(carry_out_or_go_back(&mut transaction, &work, unit).await?), others),
+            None if creates > 1 => (create_users(&mut transaction, &work, &rest[..creates]).await, &rest[creates..]),
+            None => (carry_out(&mut transaction, &work, unit).await.map_err(|(_, error)| error), others),
+        };
+        let outcomes = match attempted {
+            Ok(outcomes) => outcomes,
+            Err(error @ Error::Unavailable(_)) => return Err(error),
+            Err(_) => return Ok(None),
         };
         outcomes.iter().for_each(|(index, outcome)| progress.record(*index, outcome));
         done.extend(outcomes);
+        rest = left;
     }
     let written =
         done.iter().filter(|(_, outcome)| outcome.is_ok()).filter_map(|(index, _)| request.operations[*index].change.as_ref().ok());
     let written: Vec<Uuid> = written.map(|change| change.id).collect();
     ambiguous::commit(transaction, &pool, &work.origin, &written).await?;
     Ok(Some(done))
+}
+
+/// How many of the next units create a user each and are not refused, so that they can be one statement.
+fn new_users(request: &BulkRequest, units: &[Vec<usize>], progress: &Progress) -> usize {
+    let creates_user = |unit: &[usize]| match unit {
+        [index] => request.operations[*index]
+            .change
+            .as_ref()
+            .is_ok_and(|change| matches!(change.action, Action::Create(_)) && !is_group(change.resource_type)),
+        _ => false,
+    };
+    units.iter().take_while(|unit| creates_user(unit) && refusal(request, unit, progress).is_none()).count()
+}
+
+/// Creates the users of units that are one such operation each, in one statement.
+async fn create_users(connection: &mut Session, work: &Work, units: &[Vec<usize>]) -> Result<Outcomes, Error> {
+    let mut users = Vec::with_capacity(units.len());
+    for index in units.iter().flatten() {
+        let Operation { change, reader, .. } = &work.request.operations[*index];
+        if let Ok(Change { id, action: Action::Create(reading), .. }) = change {
+            users.push(users::New::of(&work.origin, *id, reading, work.password(*index), &reader.notes_json())?);
+        }
+    }
+    let versions: HashMap<Uuid, i64> = new_users::insert_all(connection, &work.origin, &users).await?.into_iter().collect();
+    let outcome = |(index, user): (&usize, &users::New<'_>)| (*index, Ok(versions.get(&user.id).copied()));
+    Ok(units.iter().flatten().zip(&users).map(outcome).collect())
 }
 
 /// Locks what is to be changed and exists already, and the groups of users that are to be deleted: groups before users, in the order of their ids, as single requests do. So
@@ -312,7 +347,7 @@ async fn write(connection: &mut Session, work: &Work, index: usize) -> Result<Op
     let Change { resource_type, id, if_match, action } = change.as_ref().map_err(ScimError::clone)?;
     let (origin, id, if_match) = (&work.origin, *id, if_match.as_ref());
     let notes = &reader.notes_json();
-    let password = work.passwords.get(&index).unwrap_or(&PasswordChange::Keep);
+    let password = work.password(index);
     let terms = &Terms { password, if_match, hold: Hold::Row };
     let stored = match (is_group(resource_type), action) {
         (false, Action::Create(reading)) => users::create(connection, origin, id, reading, password, notes).await?,

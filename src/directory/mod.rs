@@ -25,6 +25,7 @@ mod keys;
 mod mappings;
 mod members;
 mod memberships;
+mod new_users;
 mod organization;
 mod passwords;
 mod pool;

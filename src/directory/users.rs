@@ -1,5 +1,6 @@
 //! Users: the use cases behind `/Users`. A write is one transaction: document, searchable copy, employee and event together.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -13,6 +14,7 @@ use uuid::Uuid;
 use super::employee_search::lookup_key;
 use super::events::{Kind, with_notes};
 use super::memberships::{all_groups, direct_groups, groups_json};
+use super::new_users::new_user_columns;
 use super::passwords::PasswordChange;
 use super::resource::Before;
 use super::{Caller, Directory, Error, Origin, Pool, Session, Stored, ambiguous, constraint};
@@ -27,14 +29,14 @@ use crate::scim::schema::ResourceType;
 use crate::workplace::{Employee, Settings};
 
 /// The columns of a user that are derived from the document.
-struct Projection {
-    folded: Value,
-    user_name: String,
-    user_name_key: String,
-    display_name: String,
-    external_id: Option<String>,
-    active: bool,
-    employee: Employee,
+pub(super) struct Projection {
+    pub(super) folded: Value,
+    pub(super) user_name: String,
+    pub(super) user_name_key: String,
+    pub(super) display_name: String,
+    pub(super) external_id: Option<String>,
+    pub(super) active: bool,
+    pub(super) employee: Employee,
 }
 
 impl Projection {
@@ -224,14 +226,34 @@ pub(super) async fn create(
     password: &PasswordChange,
     notes: &Value,
 ) -> Result<Stored, Error> {
-    let form = conform(origin.caller.user(), &reading.document, &reading.unmapped)?;
-    let (document, unmapped) = form.as_ref().map_or((&reading.document, &reading.unmapped), |(document, unmapped)| (document, unmapped));
-    let projection = Projection::of(&origin.caller, id, document, unmapped)?;
-    let change = with_notes(json!({ "active": projection.active, "employee": filled(&projection.employee) }), notes);
-    let text = document.to_text();
-    let row = Row { origin, id, document: &text, unmapped, projection: &projection, kind: Kind::UserCreate, change: &change };
+    let New { document, unmapped, projection, change, .. } = New::of(origin, id, reading, password, notes)?;
+    let row =
+        Row { origin, id, document: &document, unmapped: &unmapped, projection: &projection, kind: Kind::UserCreate, change: &change };
     let saved = insert(connection, row, password).await?;
-    Ok(Stored { id, version: saved.version, document: text, created_at: saved.created_at, updated_at: saved.updated_at, memberships: None })
+    Ok(Stored { id, version: saved.version, document, created_at: saved.created_at, updated_at: saved.updated_at, memberships: None })
+}
+
+/// A user that is to be created, with all that is derived from the document.
+pub(super) struct New<'a> {
+    pub(super) id: Uuid,
+    pub(super) document: String,
+    pub(super) unmapped: Cow<'a, Map<String, Value>>,
+    pub(super) projection: Projection,
+    pub(super) password: &'a PasswordChange,
+    /// What the event says.
+    pub(super) change: Value,
+}
+
+impl<'a> New<'a> {
+    pub(super) fn of(origin: &Origin, id: Uuid, reading: &'a Reading, password: &'a PasswordChange, notes: &Value) -> Result<Self, Error> {
+        let (document, unmapped) = match conform(origin.caller.user(), &reading.document, &reading.unmapped)? {
+            Some((document, unmapped)) => (Cow::Owned(document), Cow::Owned(unmapped)),
+            None => (Cow::Borrowed(&reading.document), Cow::Borrowed(&reading.unmapped)),
+        };
+        let projection = Projection::of(&origin.caller, id, &document, &unmapped)?;
+        let change = with_notes(json!({ "active": projection.active, "employee": filled(&projection.employee) }), notes);
+        Ok(Self { id, document: document.to_text(), unmapped, projection, password, change })
+    }
 }
 
 /// PUT on the caller's connection; with [`Hold::Row`] in the caller's transaction.
@@ -333,13 +355,13 @@ impl<'q> Row<'q> {
 /// unless the mapping is the tenant's: `recompute` says why.
 async fn insert(connection: &mut Session, row: Row<'_>, password: &PasswordChange) -> Result<Times, Error> {
     let employee = &row.projection.employee;
-    row.bind_to(sqlx::query_as::<_, Times>(
+    row.bind_to(sqlx::query_as::<_, Times>(concat!(
         "with mapped as (
              select id from tenants where id = $1 and mapping_version = $31 for key share
          ), saved as (
-             insert into users (tenant_id, id, document, folded, unmapped, user_name, user_name_key, display_name, external_id, active,
-                 first_name, last_name, name, title, email, phone, location, cost_center, employment_type, department_name, team_name,
-                 manager_id, custom, missing, password_hash, mapping_version, email_key, manager_key, created_at, updated_at)
+             insert into users (tenant_id, ",
+        new_user_columns!(),
+        ")
              select $1, $2, $3::json, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $30,
                  $31, $32, $33, date_trunc('milliseconds', now()), date_trunc('milliseconds', now())
              from mapped
@@ -350,7 +372,7 @@ async fn insert(connection: &mut Session, row: Row<'_>, password: &PasswordChang
              select $1, $25, $26, $27, $28, 'User', $2, 'success', $29, $34 from saved
          )
          select version, created_at, updated_at from saved",
-    ))
+    )))
     .bind(password.hash())
     .bind(row.origin.caller.mapping.version)
     .bind(lookup_key(employee.email.as_deref()))

@@ -11,6 +11,7 @@ mod bad_input;
 mod bad_patch;
 mod bad_text;
 mod bulk;
+mod bulk_creates;
 mod cancelled;
 mod cases;
 mod catalogue;
