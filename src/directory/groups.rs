@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::events::{Kind, with_notes};
 use super::members::{self, Difference};
 use super::memberships::{members_of_group, members_of_small_group};
+use super::one_member::{self, OneMember};
 use super::resource::Before;
 use super::{Directory, Error, Origin, Pool, Session, Stored, ambiguous, constraint};
 use crate::scim::ScimError;
@@ -93,13 +94,7 @@ impl Directory {
                 if reading.members.as_ref().is_none_or(Vec::is_empty) {
                     let mut connection = pool.acquire().await?;
                     let outcome = insert(&mut connection, origin, id, reading, projection, &change).await;
-                    let stored = match connection.finish_after(outcome).await {
-                        Err(lost) if lost.leaves_open() => {
-                            ambiguous::settle(lost, &pool, origin, &[id]).await?;
-                            written(&pool, origin, id).await?
-                        }
-                        outcome => outcome?,
-                    };
+                    let stored = settled(connection.finish_after(outcome).await, &pool, origin, id).await?;
                     return Ok(Stored { memberships: Some("[]".into()), ..stored });
                 }
                 let mut transaction = pool.begin().await?;
@@ -223,6 +218,14 @@ impl Directory {
             let work = Arc::clone(&work);
             async move {
                 let (origin, patch, if_match, reader) = &*work;
+                if let Some(member) = OneMember::of(patch, id).filter(|_| if_match.is_none() && members == Members::Hidden) {
+                    let mut connection = pool.acquire().await?;
+                    let outcome = one_member::change(&mut connection, origin, id, member, reader).await;
+                    let outcome = connection.finish_after(outcome).await;
+                    if !outcome.as_ref().is_err_and(Error::is_overtaken) {
+                        return settled(outcome, &pool, origin, id).await;
+                    }
+                }
                 let mut transaction = pool.begin().await?;
                 let mut stored = self::patch(&mut transaction, origin, id, patch, if_match.as_ref(), reader.clone()).await?;
                 stored.memberships = members_json(&mut transaction, origin, id, members).await?;
@@ -249,6 +252,17 @@ impl Directory {
             }
         })
         .await
+    }
+}
+
+/// What became of a change made outside a transaction, also when its answer was lost (`ambiguous`).
+async fn settled(outcome: Result<Stored, Error>, pool: &Pool, origin: &Origin, id: Uuid) -> Result<Stored, Error> {
+    match outcome {
+        Err(lost) if lost.leaves_open() => {
+            ambiguous::settle(lost, pool, origin, &[id]).await?;
+            written(pool, origin, id).await
+        }
+        outcome => outcome,
     }
 }
 

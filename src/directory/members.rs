@@ -173,7 +173,7 @@ async fn matching(connection: &mut Session, tenant_id: Uuid, group_id: Uuid, fil
 }
 
 /// A member that was deleted between the check and the insert is unknown, too: the foreign key says so.
-fn refusal(error: sqlx::Error, ids: &[Uuid]) -> Error {
+pub(super) fn refusal(error: sqlx::Error, ids: &[Uuid]) -> Error {
     match constraint(&error) {
         Some(name) if name.starts_with("members_") || name.starts_with("subgroups_") => match ids {
             [one] => unknown_member(&one.to_string()).into(),

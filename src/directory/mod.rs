@@ -26,6 +26,7 @@ mod mappings;
 mod members;
 mod memberships;
 mod new_users;
+mod one_member;
 mod organization;
 mod passwords;
 mod pool;

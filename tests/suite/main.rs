@@ -52,6 +52,7 @@ mod mapping_recipes;
 mod methods;
 mod model;
 mod nested_groups;
+mod one_member;
 mod openapi;
 mod overload;
 mod panics;
