@@ -10,10 +10,10 @@ use super::users::{New, Projection};
 use super::{Error, Origin, Session};
 use crate::workplace::Employee;
 
-/// The columns of a new user's row, in the order in which both statements that create users give them.
+/// The columns of a new user's row behind `tenant_id`, in the order in which both statements that create users give them.
 macro_rules! new_user_columns {
     () => {
-        "tenant_id, id, document, folded, unmapped, user_name, user_name_key, display_name, external_id, active, first_name, last_name, \
+        "id, document, folded, unmapped, user_name, user_name_key, display_name, external_id, active, first_name, last_name, \
          name, title, email, phone, location, cost_center, employment_type, department_name, team_name, manager_id, custom, missing, \
          password_hash, mapping_version, email_key, manager_key, created_at, updated_at"
     };
@@ -45,7 +45,7 @@ pub(super) async fn insert_all(connection: &mut Session, origin: &Origin, users:
                      name, title, email, phone, location, cost_center, employment_type, department_name, team_name, manager_id, custom,
                      missing, change, password_hash, email_key, manager_key, number)
          ), saved as (
-             insert into users (",
+             insert into users (tenant_id, ",
         new_user_columns!(),
         ")
              select $1, g.id, g.document::json, g.folded, g.unmapped, g.user_name, g.user_name_key, g.display_name, g.external_id,

@@ -359,7 +359,7 @@ async fn insert(connection: &mut Session, row: Row<'_>, password: &PasswordChang
         "with mapped as (
              select id from tenants where id = $1 and mapping_version = $31 for key share
          ), saved as (
-             insert into users (",
+             insert into users (tenant_id, ",
         new_user_columns!(),
         ")
              select $1, $2, $3::json, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $30,
