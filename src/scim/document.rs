@@ -57,7 +57,7 @@ impl Document {
             None => None,
         };
         let mut unmapped = Map::new();
-        let mut map = Map::new();
+        let mut map = Map::with_capacity(body.len());
         let mut extensions = Vec::new();
         for schema in resource_type.extensions {
             if let Some(value) = crate::scim::json::take(&mut body, schema.id) {
@@ -84,7 +84,7 @@ impl Document {
                     *value = quirks::okta_sends_a_custom_attribute_of_another_type(value.take(), &format!("{prefix}{name}"), reader);
                 }
             }
-            let mut inner = Map::new();
+            let mut inner = Map::with_capacity(object.len());
             read_attributes(schema.attributes, &mut object, &prefix, &mut inner, reader)?;
             let mut unknown = Map::new();
             set_aside(&prefix, object, &mut unknown, reader)?;
@@ -119,7 +119,7 @@ impl Document {
         }
         let mut schemas = vec![Value::from(resource_type.schema.id)];
         schemas.extend(resource_type.extensions.iter().filter(|schema| map.contains_key(schema.id)).map(|schema| schema.id.into()));
-        let mut ordered = Map::new();
+        let mut ordered = Map::with_capacity(map.len() + 1);
         ordered.insert("schemas".into(), Value::Array(schemas));
         let names = resource_type.common.iter().chain(resource_type.schema.attributes).map(|attribute| attribute.name);
         for name in names.chain(resource_type.extensions.iter().map(|schema| schema.id)).filter(|name| *name != "schemas") {
@@ -192,7 +192,7 @@ impl Document {
     /// dateTimes in one width.
     #[must_use]
     pub fn folded(&self, resource_type: &ResourceType, id: Uuid) -> Value {
-        let mut folded = Map::new();
+        let mut folded = Map::with_capacity(self.0.len() + 1);
         folded.insert("id".into(), id.to_string().into());
         for (name, value) in &self.0 {
             if let Some(attribute) = resource_type.core_attribute(name) {
@@ -456,11 +456,13 @@ fn fold_value(attribute: &Attribute, value: &Value) -> Value {
 }
 
 fn fold_object(attributes: &'static [Attribute], object: &Map<String, Value>) -> Value {
-    let folded = object.iter().filter_map(|(name, value)| {
-        let attribute = attributes.iter().find(|attribute| attribute.name == name)?;
-        Some((name.to_ascii_lowercase(), fold_value(attribute, value)))
-    });
-    Value::Object(folded.collect())
+    let mut folded = Map::with_capacity(object.len());
+    for (name, value) in object {
+        if let Some(attribute) = attributes.iter().find(|attribute| attribute.name == name) {
+            folded.insert(name.to_ascii_lowercase(), fold_value(attribute, value));
+        }
+    }
+    Value::Object(folded)
 }
 
 /// One text value in the form in which it is compared.

@@ -88,7 +88,8 @@ fn read_text(attribute: &'static Attribute, value: Value, at: &str) -> Result<Va
 
 fn read_complex(attribute: &'static Attribute, value: Value, at: &str, reader: &mut Reader) -> Result<Option<Value>, ScimError> {
     let parts = read_parts(attribute, value, at, reader)?;
-    let read: Map<String, Value> = parts.into_iter().filter_map(|(sub, value)| Some((sub.name.to_owned(), value?))).collect();
+    let mut read = Map::with_capacity(parts.len());
+    read.extend(parts.into_iter().filter_map(|(sub, value)| Some((sub.name.to_owned(), value?))));
     Ok(Some(Value::Object(read)).filter(says_something))
 }
 
@@ -113,7 +114,7 @@ pub fn read_parts(
     };
     let Value::Object(mut object) = value else { return Err(wrong_type(attribute, &value, at)) };
     quirks::entra_sends_a_role_as_json_text(attribute, &mut object, at, reader);
-    let mut parts = Vec::new();
+    let mut parts = Vec::with_capacity(object.len());
     for sub in attribute.sub_attributes {
         let Some(value) = crate::scim::json::take(&mut object, sub.name) else { continue };
         if sub.mutability == Mutability::ReadOnly {

@@ -91,7 +91,8 @@ impl Resource<'_> {
         }
         let mut map = projection.read_shown(self.meta.resource_type, self.document);
         map.insert("id".into(), self.meta.id.to_string().into());
-        if let Some(memberships) = self.memberships.filter(|memberships| *memberships != "[]") {
+        let shown = self.memberships.filter(|memberships| *memberships != "[]" && projection.shows_memberships(self.meta.resource_type));
+        if let Some(memberships) = shown {
             map.insert(
                 memberships_name(self.meta.resource_type).into(),
                 serde_json::from_str(memberships).expect("memberships are written by the database"),
@@ -205,8 +206,9 @@ impl Projection {
     /// Whether everything that is returned by default is shown but the memberships: `excludedAttributes=members`, which most
     /// identity providers ask for.
     fn hides_memberships_alone(&self, resource_type: &ResourceType) -> bool {
-        let memberships = resource_type.core_attribute(memberships_name(resource_type));
-        let is_memberships = |selector: &Selector| matches!(selector, Selector::Attribute { attribute, sub: None } if memberships.is_some_and(|memberships| std::ptr::eq(*attribute, memberships)));
+        let Some(memberships) = resource_type.core_attribute(memberships_name(resource_type)) else { return false };
+        let is_memberships =
+            |selector: &Selector| matches!(selector, Selector::Attribute { attribute, sub: None } if std::ptr::eq(*attribute, memberships));
         self.only.is_none() && self.except.iter().all(is_memberships)
     }
 
@@ -219,11 +221,15 @@ impl Projection {
     /// Whether any part of a core attribute is shown: what is not shown need not be read.
     #[must_use]
     pub fn shows(&self, attribute: &'static Attribute) -> bool {
+        self.shows_in(None, attribute)
+    }
+
+    fn shows_in(&self, extension: Option<&'static Schema>, attribute: &'static Attribute) -> bool {
         let included = match &self.only {
             None => true,
-            Some(only) => !matches!(selected(only, None, attribute), Selected::Nothing),
+            Some(only) => !matches!(selected(only, extension, attribute), Selected::Nothing),
         };
-        included && !matches!(selected(&self.except, None, attribute), Selected::Everything)
+        included && !matches!(selected(&self.except, extension, attribute), Selected::Everything)
     }
 
     /// Whether `groups` of a user or `members` of a group are shown.
@@ -298,11 +304,14 @@ struct ShownAttributes<'a> {
 }
 
 impl ShownAttributes<'_> {
-    /// Extensions are read whole: what is shown of them is told by their attributes.
     fn reads(&self, name: &str) -> bool {
-        self.resource_type
-            .core_attribute(name)
-            .is_none_or(|attribute| attribute.returned == Returned::Always || self.projection.shows(attribute))
+        let reads = |extension, attribute: &'static Attribute| {
+            attribute.returned == Returned::Always || self.projection.shows_in(extension, attribute)
+        };
+        match self.resource_type.extensions.iter().find(|schema| schema.id == name) {
+            Some(schema) => schema.attributes.iter().any(|attribute| reads(Some(schema), attribute)),
+            None => self.resource_type.core_attribute(name).is_none_or(|attribute| reads(None, attribute)),
+        }
     }
 }
 
@@ -360,5 +369,49 @@ fn keep_subs(value: Value, keep: &dyn Fn(&str) -> bool) -> Option<Value> {
             (!kept.is_empty()).then_some(Value::Array(kept))
         }
         other => Some(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::scim::catalog::{ENTERPRISE_URN, USER, USER_URN};
+
+    #[test]
+    fn what_is_not_read_makes_no_difference_to_what_is_shown() {
+        let document = json!({
+            "schemas": [USER_URN, ENTERPRISE_URN], "userName": "jon", "name": { "givenName": "Jon", "familyName": "Snow" },
+            "emails": [{ "value": "jon@example.com", "type": "work" }, { "value": "jon@example.org" }],
+            ENTERPRISE_URN: { "department": "North", "manager": { "value": "m", "displayName": "Jeor" } },
+        });
+        let document = document.to_string();
+        let now = DateTime::UNIX_EPOCH;
+        let meta =
+            Meta { resource_type: &USER, id: Uuid::max(), created: now, last_modified: now, version: 1, base: "https://example.com" };
+        let resource = Resource { meta, document: &document, memberships: Some(r#"[{"value":"g","display":"Watch"}]"#) };
+        let object = |text: String| serde_json::from_str::<Map<String, Value>>(&text).expect("a JSON object");
+        let everything = object(resource.render(&Projection::default()));
+        for query in [
+            "attributes=userName",
+            "attributes=name.givenName,groups.value",
+            "attributes=meta",
+            "attributes=nothing",
+            "attributes=department",
+            &format!("attributes={ENTERPRISE_URN}"),
+            &format!("attributes={ENTERPRISE_URN}:manager.displayName,emails.type"),
+            &format!("attributes={USER_URN}"),
+            "attributes=name,groups&excludedAttributes=name.familyName,groups",
+            "excludedAttributes=groups",
+            "excludedAttributes=groups,userName",
+            "excludedAttributes=groups.display",
+            "excludedAttributes=schemas,id,meta",
+            &format!("excludedAttributes={ENTERPRISE_URN}"),
+            &format!("excludedAttributes={ENTERPRISE_URN}:manager"),
+        ] {
+            let projection = Projection::read(&USER, &Query::parse(query).expect(query));
+            assert_eq!(object(resource.render(&projection)), projection.of(&USER, everything.clone()), "{query}");
+        }
     }
 }
