@@ -29,6 +29,10 @@ pub const BULK_REQUEST_URN: &str = "urn:ietf:params:scim:api:messages:2.0:BulkRe
 /// The schema URI of a bulk response (RFC 7644 §8.2).
 pub const BULK_RESPONSE_URN: &str = "urn:ietf:params:scim:api:messages:2.0:BulkResponse";
 
+/// The longest method, path and bulkId of an operation, in characters. The answer repeats them, and a URL or a name that somebody
+/// made is far shorter.
+pub const LABEL_MAX_CHARS: usize = 1_024;
+
 /// What a reference begins with (RFC 7644 §3.7.2).
 const REFERENCE: &str = "bulkId:";
 
@@ -190,6 +194,11 @@ fn read_operation(operation: Value, types: [&'static ResourceType; 2], base: &st
     let mut fault = None;
     let mut text = |name: &str| match take(&mut object, name) {
         None | Some(Value::Null) => None,
+        Some(Value::String(text)) if text.chars().nth(LABEL_MAX_CHARS).is_some() => {
+            let rule = format!("at most {LABEL_MAX_CHARS} characters are read");
+            fault.get_or_insert(ScimError::invalid_value(format!("{name} is {}; {rule}", quote(&text))));
+            None
+        }
         Some(Value::String(text)) => Some(text),
         Some(other) => {
             fault.get_or_insert(ScimError::invalid_syntax(format!("{name} is {}; a string is expected", quote_json(&other))));

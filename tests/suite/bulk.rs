@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use frontdesk::directory::{Conformance, Profile};
+use frontdesk::scim::bulk::LABEL_MAX_CHARS;
 use serde_json::{Value, json};
 
 use crate::app::{Answer, PUBLIC_URL, TestApp, app, app_with, strict_app};
@@ -236,6 +237,36 @@ async fn what_is_no_operation_of_bulk_is_refused_by_itself() {
     }
     assert_eq!(app.get(&user_path).await.header("etag"), "W/\"1\"", "nothing happened to the user");
     assert_eq!(total(&app, "/Users").await, 1);
+}
+
+/// LIM-013: the answer repeats method, path and bulkId, so these have a longest length.
+#[tokio::test]
+async fn what_the_answer_repeats_of_an_operation_is_short() {
+    let app = app().await;
+    let at_most = |length: usize| ["/Users/", &"x".repeat(length - "/Users/".len())].concat();
+    let named = |bulk_id: &str| user(bulk_id, "jsnow");
+    let (longest, too_long) = ("x".repeat(LABEL_MAX_CHARS), "x".repeat(LABEL_MAX_CHARS + 1));
+    let results = bulk(
+        &app,
+        &[
+            json!({ "method": "DELETE", "path": at_most(LABEL_MAX_CHARS) }),
+            json!({ "method": "DELETE", "path": at_most(LABEL_MAX_CHARS + 1) }),
+            json!({ "method": "DELETE", "path": at_most(900_000) }),
+            json!({ "method": longest, "path": "/Users" }),
+            json!({ "method": too_long, "path": "/Users" }),
+            named(&too_long),
+            named(&longest),
+            json!({ "method": "DELETE", "path": at_most(100), "version": too_long }),
+        ],
+    )
+    .await;
+    assert_eq!(statuses(&results), ["404", "400", "400", "405", "400", "400", "201", "400"]);
+    for (result, name) in [(1, "path"), (2, "path"), (4, "method"), (5, "bulkId"), (7, "version")] {
+        assert!(refused(&results[result], "400", "invalidValue").starts_with(&format!("{name} is \"")), "{}", results[result]);
+        assert!(results[result].to_string().len() < 1_000, "{}", results[result]);
+        assert_eq!(results[result].get(name), None);
+    }
+    assert_eq!(results[6]["bulkId"], longest);
 }
 
 #[tokio::test]

@@ -35,6 +35,7 @@ mod fault_proxy;
 mod filter_agreement;
 mod floors;
 mod foreign_ids;
+mod framing;
 mod fuzz_replay;
 mod hostile;
 mod jumpcloud;
