@@ -122,7 +122,7 @@ impl<S: Subscriber> Layer<S> for Statements {
                 let mut sql = Sql::default();
                 event.record(&mut sql);
                 // Upkeep of the server's own, at any moment (src/directory/growth.rs).
-                if sql.0.starts_with("analyze ") {
+                if sql.0.starts_with("analyze ") || sql.0.contains("pg_stat_user_tables") {
                     return;
                 }
                 statements.push(sql.0.split_whitespace().collect::<Vec<_>>().join(" "));
