@@ -45,13 +45,13 @@ const MAX_LIFETIME: Duration = Duration::from_secs(30 * 60);
 /// How often [`Pool::close`] looks whether all connections are back.
 const CLOSING_PAUSE: Duration = Duration::from_millis(5);
 
-/// The connections, to PostgreSQL or to a pooler. Cheap to clone; the clones share them. As an [`Executor`] it runs a single statement outside a transaction: when
-/// that future is dropped, the statement was done or it was not.
+/// The connections, to PostgreSQL or to a pooler. Cheap to clone; the clones share them. As an [`Executor`] it runs a single
+/// statement outside a transaction: when that future is dropped, the statement was done or it was not.
 #[derive(Clone)]
 pub(super) struct Pool {
     connections: managed::Pool<Connector>,
-    /// What begins a transaction behind a pooler; `None` when there is none.
-    begin: Option<SqlStr>,
+    /// What begins a transaction behind a pooler, and the longest that may take; `None` when there is none.
+    begin: Option<(SqlStr, Duration)>,
 }
 
 impl fmt::Debug for Pool {
@@ -78,7 +78,9 @@ impl Pool {
     /// Connections to a pooler in transaction mode, with these settings in every transaction. Names and values are ours.
     pub(super) fn behind_pooler(options: PgConnectOptions, settings: &PoolSettings, local: &[(&str, String)]) -> Self {
         let set: String = local.iter().map(|(name, value)| format!("; set local {name} = {value}")).collect();
-        Self { begin: Some(AssertSqlSafe(format!("begin{set}")).into_sql_str()), ..Self::direct(options, settings) }
+        let begin = AssertSqlSafe(format!("begin{set}")).into_sql_str();
+        // The pooler answers when it has a connection to give, so this is a wait for one, like that for one of ours.
+        Self { begin: Some((begin, settings.acquire_timeout)), ..Self::direct(options, settings) }
     }
 
     /// A connection for several statements, each outside a transaction; behind a pooler all in one. [`Session::finish`] gives it
@@ -88,8 +90,8 @@ impl Pool {
     /// `PoolTimedOut` when none is free in time, and why none can be opened.
     pub(super) async fn acquire(&self) -> Result<Session, sqlx::Error> {
         let mut session = self.borrow().await?;
-        if let Some(begin) = &self.begin {
-            session.begin(begin.clone()).await?;
+        if let Some((begin, longest)) = &self.begin {
+            session.begin_in(*longest, begin.clone()).await?;
         }
         Ok(session)
     }
@@ -111,7 +113,10 @@ impl Pool {
     /// As [`Pool::acquire`], and the database's.
     pub(super) async fn begin(&self) -> Result<Transaction, sqlx::Error> {
         let mut session = self.borrow().await?;
-        session.begin(self.begin.clone().unwrap_or_else(|| "begin".into_sql_str())).await?;
+        match &self.begin {
+            Some((begin, longest)) => session.begin_in(*longest, begin.clone()).await?,
+            None => session.begin("begin".into_sql_str()).await?,
+        }
         Ok(Transaction(session))
     }
 
@@ -217,6 +222,11 @@ impl Session {
         self.cleaning = Cleaning::RollBack;
         self.connection().execute(statement).await?;
         Ok(())
+    }
+
+    /// The same when a pooler may first wait for a connection of its own.
+    async fn begin_in(&mut self, longest: Duration, statement: SqlStr) -> Result<(), sqlx::Error> {
+        tokio::time::timeout(longest, self.begin(statement)).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
     }
 
     /// Private, since statements sent on it would be named behind a pooler, too.

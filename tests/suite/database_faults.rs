@@ -4,7 +4,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use frontdesk::directory::{Conformance, Directory, PoolSettings, Profile, Token};
+use frontdesk::directory::{Conformance, Directory, Error, PoolSettings, Profile, Token};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection as _};
 use tokio::task::JoinSet;
@@ -234,6 +234,26 @@ async fn an_exhausted_pool_refuses_in_time_and_recovers() {
     app.directory.close().await;
     session.close().await.unwrap();
     database.drop().await;
+}
+
+/// NET-006: a pooler that has no connection to give says nothing for as long as its administrator likes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pooler_that_does_not_answer_is_waited_for_no_longer_than_for_a_connection() {
+    let proxy = Proxy::start().await;
+    let forever = Duration::from_secs(24 * 60 * 60);
+    let directory = proxy.directory(&PoolSettings { transaction_pooler: true, statement_timeout: forever, ..impatient() }).await;
+    let tenant = crate::support::tenant(&directory).await;
+    proxy.set(Fault::BlackHole).await;
+    let refused = tokio::time::timeout(PATIENCE, async {
+        (directory.connections(tenant.id).await.err(), directory.create_tenant(&unique("tenant"), None, Profile::SpaceIq).await.err())
+    });
+    let (read, written) = refused.await.expect("the wait is bounded");
+    assert!(matches!(read, Some(Error::Unavailable(_))), "{read:?}");
+    assert!(matches!(written, Some(Error::Unavailable(_))), "{written:?}");
+    proxy.set(Fault::None).await;
+    while let Err(error) = directory.connections(tenant.id).await {
+        assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
+    }
 }
 
 /// NET-007.

@@ -1,6 +1,6 @@
 //! A proxy between Frontdesk and PostgreSQL that breaks the network on purpose. It reads just enough of the wire protocol
-//! (PostgreSQL, "Message Formats") to know its messages apart and to see which one commits a change: the simple query `COMMIT`, or the
-//! Sync behind a statement outside a transaction that writes an event. Not here: TLS, which the tests turn off on this way.
+//! (PostgreSQL, "Message Formats") to know its messages apart and to see which one commits a change, which is what writes an event: the
+//! simple query `COMMIT` of its transaction, or the Sync behind it outside of one. Not here: TLS, which the tests turn off on this way.
 
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -174,7 +174,7 @@ async fn carry<S: AsyncRead + AsyncWrite>(client: UnixStream, server: S, state: 
     let (from_client, to_client) = tokio::io::split(client);
     let (from_server, to_server) = tokio::io::split(server);
     let (session, watched) = watch::channel(Session { idle: false, cut: None });
-    let there = Requests { state: state.clone(), session: session.clone(), statements: HashMap::new(), commits_at_sync: false };
+    let there = Requests { state: state.clone(), session: session.clone(), statements: HashMap::new(), changes: false };
     tokio::select! {
         () = there.carry(from_client, to_server) => {}
         () = answers(from_server, to_client, &state, &session) => {}
@@ -198,8 +198,8 @@ struct Requests {
     session: watch::Sender<Session>,
     /// The prepared statements by name.
     statements: HashMap<Vec<u8>, String>,
-    /// The next Sync commits what was bound before.
-    commits_at_sync: bool,
+    /// A change was bound and not committed yet. Behind a pooler reading is committed, too, and is none.
+    changes: bool,
 }
 
 impl Requests {
@@ -246,7 +246,12 @@ impl Requests {
         let mut strings = body.split(|byte| *byte == 0);
         let mut string = || strings.next().unwrap_or_default();
         match kind {
-            b'Q' => string().eq_ignore_ascii_case(b"commit"),
+            b'Q' => {
+                let statement = string().to_ascii_lowercase();
+                // Nothing is left of a transaction before this one.
+                self.changes &= !statement.starts_with(b"begin");
+                statement == b"commit" && std::mem::take(&mut self.changes)
+            }
             b'P' => {
                 let name = string().to_vec();
                 self.statements.insert(name, String::from_utf8_lossy(string()).into_owned());
@@ -256,11 +261,10 @@ impl Requests {
                 let (_portal, name) = (string(), string());
                 let statement = self.statements.get(name).map_or("", String::as_str).trim_start();
                 // What begins with it is the record of refusals.
-                let writes = statement.contains("insert into events") && !statement.starts_with("insert into events");
-                self.commits_at_sync = writes && self.session.borrow().idle;
+                self.changes |= statement.contains("insert into events") && !statement.starts_with("insert into events");
                 false
             }
-            b'S' => std::mem::take(&mut self.commits_at_sync),
+            b'S' if self.session.borrow().idle => std::mem::take(&mut self.changes),
             _ => false,
         }
     }

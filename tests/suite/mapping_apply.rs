@@ -100,10 +100,7 @@ impl TestApp {
     /// `frontdesk` on the tests' database.
     async fn frontdesk(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_frontdesk"));
-        command.args(arguments).env_clear().env("DATABASE_URL", support::url().await).env("USER", "anna");
-        if support::behind_pooler() {
-            command.env("FRONTDESK_DATABASE_POOLER", "transaction").env("FRONTDESK_DATABASE_DIRECT_URL", support::direct_url().await);
-        }
+        command.args(arguments).env_clear().envs(support::environment().await).env("USER", "anna");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         command
     }

@@ -27,7 +27,7 @@ struct Running {
 /// A server on the tests' database that has told where it listens.
 async fn start(settings: &[(&str, &str)]) -> Running {
     let mut command = frontdesk(&["serve"], settings);
-    let mut process = command.env("DATABASE_URL", support::url().await).env("FRONTDESK_LISTEN", "127.0.0.1:0").spawn().unwrap();
+    let mut process = command.envs(support::environment().await).env("FRONTDESK_LISTEN", "127.0.0.1:0").spawn().unwrap();
     let mut told = BufReader::new(process.stdout.take().unwrap()).lines();
     let log = BufReader::new(process.stderr.take().unwrap()).lines();
     let addr = loop {

@@ -21,6 +21,11 @@ pub(crate) fn settings() -> PoolSettings {
     }
 }
 
+/// The same for [`direct_url`].
+pub(crate) fn direct_settings() -> PoolSettings {
+    PoolSettings { transaction_pooler: false, ..settings() }
+}
+
 /// Whether `DATABASE_URL` leads through a pooler in transaction mode, said by the server's own setting.
 pub(crate) fn behind_pooler() -> bool {
     std::env::var("FRONTDESK_DATABASE_POOLER").is_ok_and(|pooler| pooler == "transaction")
@@ -48,6 +53,16 @@ pub async fn url() -> &'static str {
 /// The address of the shared database itself: for what belongs to a session, and for looking on from beside the server.
 pub(crate) async fn direct_url() -> String {
     past_pooler(url().await)
+}
+
+/// The environment in which a process of the program finds the shared database.
+pub(crate) async fn environment() -> Vec<(&'static str, String)> {
+    let mut environment = vec![("DATABASE_URL", url().await.to_owned())];
+    if behind_pooler() {
+        environment.push(("FRONTDESK_DATABASE_POOLER", "transaction".to_owned()));
+        environment.push(("FRONTDESK_DATABASE_DIRECT_URL", direct_url().await));
+    }
+    environment
 }
 
 fn past_pooler(url: &str) -> String {

@@ -13,7 +13,7 @@ use frontdesk::directory::{Conformance, Directory, Error, PoolSettings, Provider
 use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
 use uuid::Uuid;
 
-use crate::support::{observer, settings, tenant, unique, url};
+use crate::support::{direct_settings, direct_url, observer, settings, tenant, unique, url};
 
 const ROUNDS: u64 = 400;
 
@@ -149,8 +149,9 @@ async fn a_lock_that_is_not_given_in_time(settings: PoolSettings) {
 #[tokio::test]
 async fn connections_that_the_database_closed_are_replaced() {
     let name = unique("closed");
-    let options = PgConnectOptions::from_str(url().await).unwrap().application_name(&name);
-    let directory = Directory::connect(options, &settings()).await.unwrap();
+    // A pooler would notice in our place.
+    let options = PgConnectOptions::from_str(&direct_url().await).unwrap().application_name(&name);
+    let directory = Directory::connect(options, &direct_settings()).await.unwrap();
     let tenant = tenant(&directory).await;
     let ended: i64 = sqlx::query_scalar("select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name = $1")
         .bind(&name)
