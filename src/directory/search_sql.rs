@@ -32,6 +32,12 @@ impl Statement {
         self
     }
 
+    /// Binds a number that the planner does not get to see. PostgreSQL keeps a plan only while it is no dearer than plans for the
+    /// numbers of the moment, and pages differ in just these: it would plan for every page, which takes as long as finding it.
+    pub(super) fn unknown(&mut self, number: i64) -> &mut Self {
+        self.sql("(select ").bind(number).sql("::bigint)")
+    }
+
     pub(super) fn bind<T: 'static + Encode<'static, Postgres> + Type<Postgres> + Send>(&mut self, value: T) -> &mut Self {
         self.0.push_bind(value);
         self
@@ -71,22 +77,26 @@ pub(super) fn write_by_index(search: &Search, place: &Place, limit: i64, stateme
     write_shown(part, statement);
     match &found {
         ByIndex::Hits(_) => {
-            statement.sql("select r.* from (select id, seq from hits where seq > ").bind(after).sql(" order by seq limit ").bind(limit);
-            statement.sql(" offset ").bind(offset).sql(") page, lateral (select * from ").sql(resources);
+            statement
+                .sql("select r.* from (select id, seq from hits where seq > ")
+                .unknown(after)
+                .sql(" order by seq limit ")
+                .unknown(limit);
+            statement.sql(" offset ").unknown(offset).sql(") page, lateral (select * from ").sql(resources);
             statement.sql(" and r.id = page.id offset 0) r");
         }
         ByIndex::Few(_) => {
-            statement.sql("select * from hits where seq > ").bind(after).sql(" order by seq limit ").bind(limit);
-            statement.sql(" offset ").bind(offset);
+            statement.sql("select * from hits where seq > ").unknown(after).sql(" order by seq limit ").unknown(limit);
+            statement.sql(" offset ").unknown(offset);
         }
         ByIndex::One(lookup) => {
             statement.sql("select r.* from ").sql(resources);
             lookup.write(statement);
-            statement.sql(" and r.seq > ").bind(after).sql(" limit ").bind(limit).sql(" offset ").bind(offset);
+            statement.sql(" and r.seq > ").unknown(after).sql(" limit ").unknown(limit).sql(" offset ").unknown(offset);
         }
         ByIndex::All => {
-            statement.sql("select r.* from ").sql(resources).sql(" and r.seq > ").bind(after);
-            statement.sql(" order by r.seq limit ").bind(limit).sql(" offset ").bind(offset);
+            statement.sql("select r.* from ").sql(resources).sql(" and r.seq > ").unknown(after);
+            statement.sql(" order by r.seq limit ").unknown(limit).sql(" offset ").unknown(offset);
         }
     }
     statement.sql(if part.is_user() { ") u order by u.seq" } else { ") g order by g.seq" });

@@ -7,7 +7,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -21,8 +21,8 @@ const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub(super) struct Activity(Mutex<(usize, Option<Waker>)>);
 
 impl Activity {
-    /// Whether a request is in progress. If so, the task is woken at the end of the last one: with HTTP/2 nothing else would
-    /// have it look at its clock.
+    /// Whether a request is in progress. If so, the task is woken at the end of the last one: nothing else would have it look at
+    /// its clock.
     fn is_busy(&self, cx: &Context<'_>) -> bool {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.0 > 0 && !state.1.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
@@ -74,6 +74,10 @@ pub(super) struct ReadTimed<S> {
     phase: Phase,
     /// How much of the HTTP/2 preface has come; `None` when the connection is HTTP/1.1.
     preface: Option<usize>,
+    /// When the phase has lasted too long.
+    deadline: Instant,
+    /// Never runs longer than the shorter of the two times, so it ends no later than any deadline, and is set again only when it
+    /// ends: setting it for every request would wake another thread for each.
     clock: Pin<Box<Sleep>>,
 }
 
@@ -81,8 +85,8 @@ impl<S> ReadTimed<S> {
     /// `head` is the longest from the first byte of a request (or from now) to the end of its head, `idle` how long the connection
     /// may be without a request.
     pub(super) fn new(stream: S, activity: Arc<Activity>, head: Duration, idle: Duration) -> Self {
-        let clock = Box::pin(tokio::time::sleep(head));
-        Self { stream, activity, head, idle, phase: Phase::Head, preface: Some(0), clock }
+        let (deadline, clock) = (Instant::now() + head, Box::pin(tokio::time::sleep(head.min(idle))));
+        Self { stream, activity, head, idle, phase: Phase::Head, preface: Some(0), deadline, clock }
     }
 
     fn enter(&mut self, phase: Phase) {
@@ -92,13 +96,28 @@ impl<S> ReadTimed<S> {
             Phase::Idle => self.idle,
             Phase::Request => return,
         };
-        self.clock.as_mut().reset(Instant::now() + patience);
+        self.deadline = Instant::now() + patience;
+    }
+
+    /// Ready when the deadline has passed.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(self.clock.as_mut().poll(cx));
+            let now = Instant::now();
+            if now >= self.deadline {
+                return Poll::Ready(());
+            }
+            self.clock.as_mut().reset(self.deadline.min(now + self.head.min(self.idle)));
+        }
+    }
+
+    fn is_http2(&self) -> bool {
+        self.preface == Some(HTTP2_PREFACE.len())
     }
 
     /// Bytes came while no request is in progress.
     fn received(&mut self, bytes: &[u8]) {
-        let is_http2 = self.preface == Some(HTTP2_PREFACE.len());
-        if is_http2 {
+        if self.is_http2() {
             // Pings and window updates are no requests: an HTTP/2 connection is idle until a head is complete.
             return;
         }
@@ -109,7 +128,7 @@ impl<S> ReadTimed<S> {
             let rest = &HTTP2_PREFACE[seen..];
             let compared = rest.len().min(bytes.len());
             self.preface = (rest[..compared] == bytes[..compared]).then_some(seen + compared);
-            if self.preface == Some(HTTP2_PREFACE.len()) {
+            if self.is_http2() {
                 self.enter(Phase::Idle);
             }
         }
@@ -134,7 +153,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for ReadTimed<S> {
         if !bytes.is_empty() {
             this.received(bytes);
         }
-        if read.is_pending() { this.clock.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into())) } else { read }
+        if read.is_pending() { this.poll_deadline(cx).map(|()| Err(io::ErrorKind::TimedOut.into())) } else { read }
     }
 }
 

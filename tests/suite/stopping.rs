@@ -22,6 +22,8 @@ struct Running {
     process: Child,
     addr: std::net::SocketAddr,
     log: tokio::io::Lines<BufReader<tokio::process::ChildStderr>>,
+    /// Kept open: a server that cannot tell where it listens ends.
+    _told: tokio::io::Lines<BufReader<tokio::process::ChildStdout>>,
 }
 
 /// A server on the tests' database that has told where it listens.
@@ -36,7 +38,7 @@ async fn start(settings: &[(&str, &str)]) -> Running {
             break url.split('/').next().unwrap().parse().unwrap();
         }
     };
-    Running { process, addr, log }
+    Running { process, addr, log, _told: told }
 }
 
 impl Running {
