@@ -36,7 +36,7 @@ impl Stock {
             let name = identifier().new_tree(seeds).expect("names can be made").current();
             let members = prop::collection::vec(any::<Index>(), 0..6).new_tree(seeds).expect("members can be chosen").current();
             let members: Vec<Value> = members.iter().map(|index| json!({ "value": index.get(&ids) })).collect();
-            let body = json!({ "schemas": [GROUP.schema.id], "displayName": format!("{name}{number}"), "members": members });
+            let body = json!({ "schemas": [GROUP.schema.id], "displayName": format!("{number}-{name}"), "members": members });
             ids.push(app.post("/Groups", body).await.expect(201).id());
         }
         // A circle, so that memberships are direct and indirect at once.
