@@ -161,7 +161,8 @@ prop_compose! {
     }
 }
 
-/// A user with some of everything; `userName` begins with the text and ends with the number.
+/// A user with some of everything; `userName` begins with the text and ends with the number, behind a mark that keeps `a1` and 5 from
+/// `a` and 15.
 pub fn user(number: usize) -> impl Strategy<Value = serde_json::Value> {
     let singular =
         (identifier(), prop::option::of(identifier()), prop::option::of(identifier()), prop::option::of(text()), any::<Option<bool>>());
@@ -175,7 +176,7 @@ pub fn user(number: usize) -> impl Strategy<Value = serde_json::Value> {
         )| {
             object([
                 ("schemas", Some(serde_json::json!(["urn:ietf:params:scim:schemas:core:2.0:User"]))),
-                ("userName", Some(format!("{name}{number}").into())),
+                ("userName", Some(format!("{name}~{number}").into())),
                 ("externalId", external.map(Into::into)),
                 ("displayName", display.map(Into::into)),
                 ("title", title.map(Into::into)),
