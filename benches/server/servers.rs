@@ -129,6 +129,8 @@ pub(crate) fn command(postgres: &Postgres, listen: &str) -> Command {
     let binary = std::env::var_os("FRONTDESK_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_frontdesk").into());
     let mut command = Command::new(binary);
     command.env_clear().env("DATABASE_URL", postgres.frontdesk()).env("FRONTDESK_LISTEN", listen);
+    // All requests come by one connection, and faster than any provider sends.
+    command.env("FRONTDESK_LIMITS_CONNECTION_REQUESTS_PER_SECOND", "0");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command
 }
