@@ -7,7 +7,7 @@ use frontdesk::{
     cluster::{Cluster, Mode},
     config::Config,
     directory::{self, Directory, FirstStart},
-    http::{self, App, tls::Tls},
+    http::{self, App, Service, tls::Tls},
 };
 use tokio::{
     net::TcpListener,
@@ -89,7 +89,9 @@ async fn serve_from(
         tokio::time::sleep(config.http.drain_delay).await;
     };
     let pruning = tokio::spawn(prune_hourly(directory.clone(), config.events.retention));
-    let served = http::serve::serve(listener, tls, http::router(app), config.http.serve_limits(), shutdown).await;
+    let service = Service::new(app);
+    let answer = move |request| service.clone().answer(request);
+    let served = http::serve::serve(listener, tls, answer, config.http.serve_limits(), shutdown).await;
     pruning.abort();
     served?;
     directory.close().await;

@@ -85,6 +85,10 @@ pub(super) fn write_by_index(search: &Search, place: &Place, limit: i64, stateme
             statement.sql(" offset ").unknown(offset).sql(") page, lateral (select * from ").sql(resources);
             statement.sql(" and r.id = page.id offset 0) r");
         }
+        // The first page needs no place, and is what a provider asks for before each of its changes.
+        ByIndex::Few(_) if *place == Place::Offset(0) => {
+            statement.sql("select * from hits order by seq limit ").unknown(limit);
+        }
         ByIndex::Few(_) => {
             statement.sql("select * from hits where seq > ").unknown(after).sql(" order by seq limit ").unknown(limit);
             statement.sql(" offset ").unknown(offset);
@@ -92,14 +96,21 @@ pub(super) fn write_by_index(search: &Search, place: &Place, limit: i64, stateme
         ByIndex::One(lookup) => {
             statement.sql("select r.* from ").sql(resources);
             lookup.write(statement);
-            statement.sql(" and r.seq > ").unknown(after).sql(" limit ").unknown(limit).sql(" offset ").unknown(offset);
+            if *place != Place::Offset(0) {
+                statement.sql(" and r.seq > ").unknown(after).sql(" limit ").unknown(limit).sql(" offset ").unknown(offset);
+            }
         }
         ByIndex::All => {
             statement.sql("select r.* from ").sql(resources).sql(" and r.seq > ").unknown(after);
             statement.sql(" order by r.seq limit ").unknown(limit).sql(" offset ").unknown(offset);
         }
     }
-    statement.sql(if part.is_user() { ") u order by u.seq" } else { ") g order by g.seq" });
+    statement.sql(match (&found, part.is_user()) {
+        (ByIndex::One(_), true) => ") u",
+        (ByIndex::One(_), false) => ") g",
+        (_, true) => ") u order by u.seq",
+        (_, false) => ") g order by g.seq",
+    });
     true
 }
 

@@ -7,7 +7,6 @@ use axum::extract::{FromRequestParts, Path, Request};
 use axum::http::header::{AUTHORIZATION, IF_MATCH, IF_NONE_MATCH, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use uuid::Uuid;
 
@@ -98,11 +97,15 @@ pub(super) struct BaseUrl(pub(super) Arc<str>);
 
 /// Lets a request with a live token pass, records what is then refused and counts what was coerced or set aside in it. Without any
 /// token only a public route is open; a token that is wrong is told on every route.
-pub(super) async fn authenticate(app: &App, mut request: Request, next: Next) -> Response {
+pub(super) async fn authenticate<F: Future<Output = Response>>(
+    app: &App,
+    mut request: Request,
+    next: impl FnOnce(Request) -> F,
+) -> Response {
     let base: Arc<str> = format!("{}{}", app.0.public_url, base_of(request.uri().path())).into();
     request.extensions_mut().insert(BaseUrl(Arc::clone(&base)));
     if !request.headers().contains_key(AUTHORIZATION) && is_public(&request) {
-        return next.run(request).await;
+        return next(request).await;
     }
     let admitted = admitted(&request);
     let caller = match caller(app, request.headers(), &admitted).await {
@@ -116,8 +119,9 @@ pub(super) async fn authenticate(app: &App, mut request: Request, next: Next) ->
         response.extensions_mut().insert(Known(caller));
         return response;
     }
-    let request_id = request.extensions().get::<RequestId>().map(|id| Arc::clone(&id.0)).unwrap_or_default();
-    let origin = Origin { caller: Arc::clone(&caller), request_id, unit: Uuid::now_v7(), base };
+    let RequestId { text: request_id, unit } =
+        request.extensions().get::<RequestId>().cloned().expect("the layer of the log lies around every handler");
+    let origin = Origin { caller: Arc::clone(&caller), request_id, unit, base };
     let kind = kind_of(request.method(), request.uri().path());
     let resource_id = request.uri().path().rsplit('/').next().and_then(parse_id);
     let reader = Reader::new(caller.conformance, app.0.limits);
@@ -126,7 +130,7 @@ pub(super) async fn authenticate(app: &App, mut request: Request, next: Next) ->
         request.extensions_mut().insert(origin.clone());
         // Its clone in the handler writes into the same notes, so they are here also when the handler refuses.
         request.extensions_mut().insert(reader.clone());
-        next.run(request).await
+        next(request).await
     } else {
         out_of_scope(scope)
     };

@@ -7,7 +7,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -16,19 +16,18 @@ use tokio::time::{Instant, Sleep};
 /// What every HTTP/2 connection starts with (RFC 9113 §3.4).
 const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// How many requests of a connection are in progress, and whom to wake when there are none.
-#[derive(Default)]
-pub(super) struct Activity(Mutex<(usize, Option<Waker>)>);
+/// How many requests of a connection are in progress, and since when there are none.
+pub(super) struct Activity(Mutex<(usize, Instant)>);
 
 impl Activity {
-    /// Whether a request is in progress. If so, the task is woken at the end of the last one: nothing else would have it look at
-    /// its clock.
-    fn is_busy(&self, cx: &Context<'_>) -> bool {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.0 > 0 && !state.1.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            state.1 = Some(cx.waker().clone());
-        }
-        state.0 > 0
+    pub(super) fn new() -> Self {
+        Self(Mutex::new((0, Instant::now())))
+    }
+
+    /// The end of the last request; `None` while one is in progress.
+    fn idle_since(&self) -> Option<Instant> {
+        let (requests, since) = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (requests == 0).then_some(since)
     }
 }
 
@@ -45,12 +44,8 @@ impl Busy {
 impl Drop for Busy {
     fn drop(&mut self) {
         let mut state = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.0 -= 1;
-        let waker = if state.0 == 0 { state.1.take() } else { None };
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        // Nobody is woken: the clock ends soon enough, and a task that is woken while it runs goes on in another thread.
+        *state = (state.0 - 1, Instant::now());
     }
 }
 
@@ -77,7 +72,7 @@ pub(super) struct ReadTimed<S> {
     /// When the phase has lasted too long.
     deadline: Instant,
     /// Never runs longer than the shorter of the two times, so it ends no later than any deadline, and is set again only when it
-    /// ends: setting it for every request would wake another thread for each.
+    /// ends, also while a request is in progress: setting it for every request would wake another thread for each.
     clock: Pin<Box<Sleep>>,
 }
 
@@ -89,25 +84,31 @@ impl<S> ReadTimed<S> {
         Self { stream, activity, head, idle, phase: Phase::Head, preface: Some(0), deadline, clock }
     }
 
-    fn enter(&mut self, phase: Phase) {
-        self.phase = phase;
-        let patience = match phase {
-            Phase::Head => self.head,
-            Phase::Idle => self.idle,
-            Phase::Request => return,
-        };
-        self.deadline = Instant::now() + patience;
+    fn is_idle_since(&mut self, since: Instant) {
+        (self.phase, self.deadline) = (Phase::Idle, since + self.idle);
+    }
+
+    /// Follows the requests.
+    fn look(&mut self) {
+        match (self.activity.idle_since(), self.phase) {
+            (None, Phase::Head | Phase::Idle) => self.phase = Phase::Request,
+            (Some(since), Phase::Request) => self.is_idle_since(since),
+            _ => {}
+        }
     }
 
     /// Ready when the deadline has passed.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             ready!(self.clock.as_mut().poll(cx));
-            let now = Instant::now();
-            if now >= self.deadline {
+            // What was a request when this stream was last asked may have ended since.
+            self.look();
+            let (now, longest) = (Instant::now(), self.head.min(self.idle));
+            let next = if self.phase == Phase::Request { now + longest } else { self.deadline.min(now + longest) };
+            if now >= next {
                 return Poll::Ready(());
             }
-            self.clock.as_mut().reset(self.deadline.min(now + self.head.min(self.idle)));
+            self.clock.as_mut().reset(next);
         }
     }
 
@@ -122,14 +123,14 @@ impl<S> ReadTimed<S> {
             return;
         }
         if self.phase == Phase::Idle {
-            self.enter(Phase::Head);
+            (self.phase, self.deadline) = (Phase::Head, Instant::now() + self.head);
         }
         if let Some(seen) = self.preface {
             let rest = &HTTP2_PREFACE[seen..];
             let compared = rest.len().min(bytes.len());
             self.preface = (rest[..compared] == bytes[..compared]).then_some(seen + compared);
             if self.is_http2() {
-                self.enter(Phase::Idle);
+                self.is_idle_since(Instant::now());
             }
         }
     }
@@ -138,19 +139,11 @@ impl<S> ReadTimed<S> {
 impl<S: AsyncRead + Unpin> AsyncRead for ReadTimed<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        let busy = this.activity.is_busy(cx);
-        match (busy, this.phase) {
-            (true, Phase::Head | Phase::Idle) => this.enter(Phase::Request),
-            (false, Phase::Request) => this.enter(Phase::Idle),
-            _ => {}
-        }
+        this.look();
         let before = buf.filled().len();
         let read = Pin::new(&mut this.stream).poll_read(cx, buf);
-        if busy {
-            return read;
-        }
         let bytes = &buf.filled()[before..];
-        if !bytes.is_empty() {
+        if this.phase != Phase::Request && !bytes.is_empty() {
             this.received(bytes);
         }
         if read.is_pending() { this.poll_deadline(cx).map(|()| Err(io::ErrorKind::TimedOut.into())) } else { read }

@@ -22,7 +22,12 @@ const REQUEST_ID_MAX_CHARS: usize = 64;
 
 /// The id of a request, in its answer, its log lines and its events.
 #[derive(Debug, Clone)]
-pub(super) struct RequestId(pub(super) Arc<str>);
+pub(super) struct RequestId {
+    /// A client may have chosen it.
+    pub(super) text: Arc<str>,
+    /// This is ours, and no other request's.
+    pub(super) unit: Uuid,
+}
 
 /// Who the request was from, for the log line: an answer carries it out to here.
 #[derive(Debug, Clone)]
@@ -46,7 +51,8 @@ pub(super) async fn route<F: Future<Output = Response>>(request: Request, next: 
 pub(super) async fn request<F: Future<Output = Response>>(app: &App, mut request: Request, next: impl FnOnce(Request) -> F) -> Response {
     let started = Instant::now();
     let id = request_id(&request);
-    request.extensions_mut().insert(RequestId(Arc::clone(&id)));
+    request.extensions_mut().insert(id.clone());
+    let id = id.text;
     let method = request.method().clone();
     let span = tracing::info_span!("request", request.id = %id);
     let mut response = next(request).instrument(span.clone()).await;
@@ -73,11 +79,12 @@ pub(super) async fn request<F: Future<Output = Response>>(app: &App, mut request
 }
 
 /// A client's own id when it is harmless, else a new one.
-fn request_id(request: &Request) -> Arc<str> {
+fn request_id(request: &Request) -> RequestId {
     let given = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|id| {
         !id.is_empty()
             && id.len() <= REQUEST_ID_MAX_CHARS
             && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
     });
-    given.map_or_else(|| Uuid::now_v7().to_string().into(), Into::into)
+    let unit = Uuid::now_v7();
+    RequestId { text: given.map_or_else(|| unit.to_string().into(), Into::into), unit }
 }

@@ -32,8 +32,7 @@ const CONNECTIONS_MAX: usize = 1_000;
 /// The counters of one process.
 #[derive(Debug, Default)]
 pub(super) struct Metrics {
-    requests: Mutex<BTreeMap<(String, &'static str, u16), u64>>,
-    durations: Mutex<BTreeMap<String, Histogram>>,
+    routes: Mutex<BTreeMap<String, Counts>>,
     quirks: Mutex<BTreeMap<Connection, BTreeMap<&'static str, u64>>>,
     excess: Mutex<BTreeMap<Excess, u64>>,
 }
@@ -46,6 +45,14 @@ struct Connection {
     provider: &'static str,
 }
 
+/// The requests of a route.
+#[derive(Debug, Default)]
+struct Counts {
+    /// By method and status.
+    answered: BTreeMap<(&'static str, u16), u64>,
+    durations: Histogram,
+}
+
 #[derive(Debug, Default)]
 struct Histogram {
     /// Durations up to each bound and not to the one before; the last are longer than all bounds.
@@ -56,12 +63,16 @@ struct Histogram {
 impl Metrics {
     /// Counts an answered request. `route` is the pattern of the path, never the path.
     pub(super) fn observe(&self, route: &str, method: &Method, status: StatusCode, duration: Duration) {
-        *locked(&self.requests).entry((route.to_owned(), method_label(method), status.as_u16())).or_default() += 1;
+        let mut routes = locked(&self.routes);
+        // Looked up first: an entry would copy the name for every request.
+        if !routes.contains_key(route) {
+            routes.insert(route.to_owned(), Counts::default());
+        }
+        let Some(counts) = routes.get_mut(route) else { return };
+        *counts.answered.entry((method_label(method), status.as_u16())).or_default() += 1;
         let seconds = duration.as_secs_f64();
-        let mut durations = locked(&self.durations);
-        let histogram = durations.entry(route.to_owned()).or_default();
-        histogram.counts[BOUNDS.partition_point(|bound| *bound < seconds)] += 1;
-        histogram.seconds += seconds;
+        counts.durations.counts[BOUNDS.partition_point(|bound| *bound < seconds)] += 1;
+        counts.durations.seconds += seconds;
     }
 
     /// Counts what was coerced, set aside or ignored in a request of a connection.
@@ -88,14 +99,18 @@ impl Metrics {
 
     fn write(&self, out: &mut String) -> fmt::Result {
         head(out, "frontdesk_requests_total", "counter", "Requests answered.")?;
-        for ((route, method, status), count) in &*locked(&self.requests) {
+        let routes = locked(&self.routes);
+        for (route, counts) in &*routes {
             let route = Label(route);
-            writeln!(out, "frontdesk_requests_total{{route=\"{route}\",method=\"{method}\",status=\"{status}\"}} {count}")?;
+            for ((method, status), count) in &counts.answered {
+                writeln!(out, "frontdesk_requests_total{{route=\"{route}\",method=\"{method}\",status=\"{status}\"}} {count}")?;
+            }
         }
         head(out, "frontdesk_request_duration_seconds", "histogram", "Time from a request's head to its answer's head.")?;
-        for (route, histogram) in &*locked(&self.durations) {
-            histogram.write(&Label(route), out)?;
+        for (route, counts) in &*routes {
+            counts.durations.write(&Label(route), out)?;
         }
+        drop(routes);
         head(out, "frontdesk_excess_total", "counter", "Requests refused to keep within a limit, by which one.")?;
         let excess = locked(&self.excess);
         for limit in Excess::ALL {

@@ -36,15 +36,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::Uri;
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::get;
 use tokio::sync::watch;
-use tower::Layer as _;
-use tower::util::MapRequest;
-use tower_http::catch_panic::CatchPanicLayer;
+use tower::ServiceExt as _;
 
 use crate::config::{Config, Http};
 use crate::directory::Directory;
@@ -115,43 +113,65 @@ impl App {
     }
 }
 
-/// The whole application.
-pub fn router(app: App) -> Router {
-    let mut inner = Router::new();
-    for route in routes::SCIM {
-        for base in BASES {
-            inner = inner.route(&format!("{base}{}", route.path), (route.handler)());
+/// The whole application: what hyper calls for every request. Cheap to clone.
+#[derive(Clone)]
+pub struct Service {
+    app: App,
+    /// Health, metrics and the description of the API: without a token.
+    open: Router,
+    /// Everything else.
+    guarded: Router,
+}
+
+impl Service {
+    /// The application, ready to answer.
+    #[must_use]
+    pub fn new(app: App) -> Self {
+        let open = Router::new()
+            .route("/livez", get(health::livez))
+            .route("/readyz", get(health::readyz))
+            .route("/metrics", get(metrics::metrics))
+            .route(openapi::PATH, get(openapi::document))
+            .with_state(app.clone());
+        let mut guarded = Router::new();
+        for route in routes::SCIM {
+            for base in BASES {
+                guarded = guarded.route(&format!("{base}{}", route.path), (route.handler)());
+            }
         }
+        for route in routes::API {
+            guarded = guarded.route(&format!("{API_BASE}{}", route.path), (route.handler)());
+        }
+        let guarded = guarded.fallback(error::no_such_path).layer(from_fn(routed)).with_state(app.clone());
+        Self { app, open, guarded }
     }
-    for route in routes::API {
-        inner = inner.route(&format!("{API_BASE}{}", route.path), (route.handler)());
+
+    /// Answers a request. What every request passes is called here and is no layer of a router, which would be boxed and copied for
+    /// every request.
+    pub async fn answer(self, request: Request) -> Response {
+        let (app, version) = (self.app.clone(), request.version());
+        let mut response = log::request(&app, request, |request| error::in_time(&app, panics::caught(self.admitted(request)))).await;
+        answer::add_common_headers(&app, version, response.headers_mut());
+        response
     }
-    let inner = inner.fallback(error::no_such_path).layer(from_fn(routed)).with_state(app.clone());
-    // The token is asked for around the whole router that owns the handlers: no path leads to one of them past it. Not with
-    // `Router::layer`, which goes inside: the router would add `Allow` to a 401 and so tell anybody which paths there are.
-    let inner = from_fn_with_state(app.clone(), admitted).layer(inner);
-    Router::new()
-        .route("/livez", get(health::livez))
-        .route("/readyz", get(health::readyz))
-        .route("/metrics", get(metrics::metrics))
-        .route(openapi::PATH, get(openapi::document))
-        .fallback_service(MapRequest::new(inner, one_spelling))
-        .layer(CatchPanicLayer::custom(panics::answer))
-        .layer(from_fn_with_state(app.clone(), every_request))
-        .with_state(app)
+
+    /// The token is asked for around the whole router that owns the handlers: no path leads to one of them past it. Not with
+    /// `Router::layer`, which goes inside: the router would add `Allow` to a 401 and so tell anybody which paths there are.
+    async fn admitted(self, request: Request) -> Response {
+        let Self { app, open, guarded } = self;
+        if matches!(request.uri().path(), "/livez" | "/readyz" | "/metrics" | openapi::PATH) {
+            return routed_by(open, request).await;
+        }
+        admission::in_flight(&app, one_spelling(request), |request| {
+            auth::authenticate(&app, request, |request| routed_by(guarded, request))
+        })
+        .await
+    }
 }
 
-/// What every request passes. One layer and not one for each, as below: a layer is boxed and copied for every request.
-async fn every_request(State(app): State<App>, request: Request, next: Next) -> Response {
-    let version = request.version();
-    let mut response = log::request(&app, request, |request| error::in_time(&app, next.run(request))).await;
-    answer::add_common_headers(&app, version, response.headers_mut());
+async fn routed_by(router: Router, request: Request) -> Response {
+    let Ok(response) = router.oneshot(request).await;
     response
-}
-
-/// What a request passes that is not for health or metrics.
-async fn admitted(State(app): State<App>, request: Request, next: Next) -> Response {
-    admission::in_flight(&app, request, |request| auth::authenticate(&app, request, next)).await
 }
 
 /// What lies around every handler.

@@ -11,7 +11,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use hyper::body::Incoming;
@@ -22,7 +21,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tower::ServiceExt;
 
 use super::clock::{Activity, Busy, ReadTimed, WriteTimed};
 use super::held::Held;
@@ -56,18 +54,22 @@ pub struct ServeLimits {
     pub drain: Duration,
 }
 
-/// Serves `app`, over TLS when there is a certificate, until `shutdown` is ready, then lets the requests in progress finish, for at most [`ServeLimits::drain`].
+/// Has requests answered, over TLS when there is a certificate, until `shutdown` is ready, then lets the requests in progress finish, for at most [`ServeLimits::drain`].
 /// A handler finds the client's address in `ConnectInfo<SocketAddr>`.
 ///
 /// # Errors
 /// None at present: failures to accept pass, and are logged.
-pub async fn serve(
+pub async fn serve<A, R>(
     listener: TcpListener,
     tls: Option<Tls>,
-    app: Router,
+    answer: A,
     limits: ServeLimits,
     shutdown: impl Future<Output = ()>,
-) -> io::Result<()> {
+) -> io::Result<()>
+where
+    A: Fn(Request<Body>) -> R + Clone + Send + 'static,
+    R: Future<Output = Response<Body>> + Send + 'static,
+{
     let mut shutdown = pin!(shutdown);
     let (drain, draining) = watch::channel(());
     let mut connections = JoinSet::new();
@@ -78,7 +80,7 @@ pub async fn serve(
             Some(ended) = connections.join_next() => log_panic(ended),
             accepted = listener.accept(), if connections.len() < limits.max_connections => match accepted {
                 Ok((stream, peer)) => {
-                    connections.spawn(connection(stream, peer, tls.clone(), app.clone(), limits, draining.clone()));
+                    connections.spawn(connection(stream, peer, tls.clone(), answer.clone(), limits, draining.clone()));
                 }
                 Err(error) if is_the_clients(&error) => {}
                 Err(error) => {
@@ -107,18 +109,21 @@ pub async fn serve(
 }
 
 /// One connection from its first byte to its last. A handshake is part of it, so one that stalls holds up nobody else.
-async fn connection(
+async fn connection<A, R>(
     stream: TcpStream,
     peer: SocketAddr,
     tls: Option<Tls>,
-    app: Router,
+    answer: A,
     limits: ServeLimits,
     mut draining: watch::Receiver<()>,
-) {
+) where
+    A: Fn(Request<Body>) -> R + Clone + Send + 'static,
+    R: Future<Output = Response<Body>> + Send + 'static,
+{
     // An answer is written at once: waiting for more of it (Nagle) only delays the client.
     let _ = stream.set_nodelay(true);
     let stream = WriteTimed::new(stream, limits.write_timeout);
-    let Some(tls) = tls else { return requests(stream, peer, app, limits, draining).await };
+    let Some(tls) = tls else { return requests(stream, peer, answer, limits, draining).await };
     let handshake = tokio::time::timeout(tls.handshake_timeout, tls.acceptor().accept(stream));
     let handshake = tokio::select! {
         finished = handshake => finished,
@@ -126,27 +131,26 @@ async fn connection(
         _ = draining.changed() => return,
     };
     match handshake {
-        Ok(Ok(stream)) => requests(stream, peer, app, limits, draining).await,
+        Ok(Ok(stream)) => requests(stream, peer, answer, limits, draining).await,
         Ok(Err(error)) => tracing::debug!(%error, client.address = %peer, "a TLS handshake failed"),
         Err(_) => tracing::debug!(client.address = %peer, "a TLS handshake took too long"),
     }
 }
 
 /// The requests of one connection.
-async fn requests<S>(stream: S, peer: SocketAddr, app: Router, limits: ServeLimits, mut draining: watch::Receiver<()>)
+async fn requests<S, A, R>(stream: S, peer: SocketAddr, answer: A, limits: ServeLimits, mut draining: watch::Receiver<()>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    A: Fn(Request<Body>) -> R + Clone + Send + 'static,
+    R: Future<Output = Response<Body>> + Send + 'static,
 {
-    let activity = Arc::new(Activity::default());
+    let activity = Arc::new(Activity::new());
     let io = TokioIo::new(ReadTimed::new(stream, Arc::clone(&activity), limits.header_timeout, limits.idle_timeout));
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         let busy = Busy::begin(&activity);
         request.extensions_mut().insert(ConnectInfo(peer));
-        let app = app.clone();
-        async move {
-            let response: Response<Body> = app.oneshot(request.map(Body::new)).await?;
-            Ok::<_, Infallible>(response.map(|body| Held::new(body, busy)))
-        }
+        let answered = answer(request.map(Body::new));
+        async move { Ok::<_, Infallible>(answered.await.map(|body| Held::new(body, busy))) }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().header_read_timeout(None).max_buf_size(HTTP1_BUFFER_BYTES);

@@ -11,11 +11,13 @@ use axum::routing::get;
 use frontdesk::http::health_probe::probe;
 use frontdesk::http::serve::{ServeLimits, serve};
 use frontdesk::http::tls::Tls;
+use futures_util::FutureExt as _;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tower::ServiceExt as _;
 
 /// Far longer than anything here takes, so that only a hang ends a test.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -76,8 +78,9 @@ pub async fn start_with(limits: ServeLimits, tls: Option<Tls>) -> Server {
     let told = Arc::clone(&given_up);
     let endless = || async move { endless(&told) };
     let app = Router::new().route("/livez", get(|| async { "ok" })).route("/held", get(held)).route("/endless", get(endless));
+    let answer = move |request| app.clone().oneshot(request).map(|answered| answered.unwrap_or_else(|never: Infallible| match never {}));
     let (shutdown, asked) = oneshot::channel();
-    let ended = tokio::spawn(serve(listener, tls, app, limits, async {
+    let ended = tokio::spawn(serve(listener, tls, answer, limits, async {
         let _ = asked.await;
     }));
     Server { addr, begun, release, given_up, shutdown, ended }

@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use frontdesk::config::Config;
 use frontdesk::directory::{Conformance, Connection, Directory, Profile, Provider, Tenant};
-use frontdesk::http::{self, App};
+use frontdesk::http::{App, Service};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
-use tower::ServiceExt as _;
 
 use crate::support;
 
@@ -20,7 +18,7 @@ pub const PUBLIC_URL: &str = "https://scim.test";
 /// A tenant, a connection, a token, and the router in front of them.
 #[derive(Clone)]
 pub struct TestApp {
-    pub router: Router,
+    pub service: Service,
     pub directory: Directory,
     pub tenant: Tenant,
     pub connection: Connection,
@@ -51,8 +49,8 @@ pub async fn app_on(directory: Directory, profile: Profile, conformance: Conform
     let token = directory.create_token(&connection, None, None).await.expect("a token can be made");
     let environment: BTreeMap<String, String> = settings.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
     let config = Config::load(&environment, None).expect("the settings are legal");
-    let router = http::router(App::new(directory.clone(), &config, PUBLIC_URL.into()));
-    TestApp { router, directory, tenant, connection, token: token.reveal().into(), base: "/scim/v2" }
+    let service = Service::new(App::new(directory.clone(), &config, PUBLIC_URL.into()));
+    TestApp { service, directory, tenant, connection, token: token.reveal().into(), base: "/scim/v2" }
 }
 
 impl TestApp {
@@ -102,7 +100,7 @@ impl TestApp {
 
     /// Sends a request as it was made.
     pub async fn send(&self, request: axum::http::request::Builder, body: impl Into<Body>) -> Answer {
-        answer(&self.router, request.body(body.into()).expect("the request is well formed")).await
+        answer(&self.service, request.body(body.into()).expect("the request is well formed")).await
     }
 
     /// Creates a user with this name and gives its id.
@@ -208,8 +206,8 @@ impl Answer {
 }
 
 /// Sends any request to a router.
-pub async fn answer(router: &Router, request: Request<Body>) -> Answer {
-    let response = router.clone().oneshot(request).await.expect("the router always answers");
+pub async fn answer(service: &Service, request: Request<Body>) -> Answer {
+    let response = service.clone().answer(request).await;
     let (parts, body) = response.into_parts();
     let bytes = body.collect().await.expect("the body can be read").to_bytes();
     let text = String::from_utf8(bytes.to_vec()).expect("answers are UTF-8");

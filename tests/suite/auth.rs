@@ -27,7 +27,7 @@ async fn send(app: &TestApp, method: &str, path: &str, authorization: Option<&st
     if let Some(authorization) = authorization {
         request = request.header("authorization", authorization);
     }
-    answer(&app.router, request.body("{}".into()).unwrap()).await
+    answer(&app.service, request.body("{}".into()).unwrap()).await
 }
 
 /// An answer without what is different in each: the request id. The answer to HEAD has the headers of the body that is not sent.

@@ -668,8 +668,8 @@ async fn an_operation_that_finds_its_resource_locked_fails_alone() {
     let impatient = PoolSettings { lock_timeout: Duration::from_millis(100), ..crate::support::settings() };
     let directory = Directory::open(crate::support::url().await, &impatient).await.unwrap();
     let config = Config::load(&std::collections::BTreeMap::new(), None).unwrap();
-    let router = frontdesk::http::router(frontdesk::http::App::new(directory, &config, PUBLIC_URL.into()));
-    let app = TestApp { router, ..app };
+    let service = frontdesk::http::Service::new(frontdesk::http::App::new(directory, &config, PUBLIC_URL.into()));
+    let app = TestApp { service, ..app };
     let mut other = observer().await;
     let mut transaction = other.begin().await.unwrap();
     sqlx::query("select from users where tenant_id = $1 for update").bind(app.tenant.id).execute(&mut *transaction).await.unwrap();

@@ -315,7 +315,7 @@ async fn whoever_waits_is_told_of_the_next_change() {
 async fn a_server_that_leaves_lets_nobody_wait() {
     let app = app().await;
     let server = App::new(app.directory.clone(), &Config::load(&BTreeMap::new(), None).unwrap(), "https://scim.test".into());
-    let app = TestApp { router: http::router(server.clone()), ..app };
+    let app = TestApp { service: http::Service::new(server.clone()), ..app };
     let start = latest(&app).await;
     let since = Instant::now();
     let waiting = tokio::spawn({

@@ -1,4 +1,4 @@
-//! Every identity provider against the real router: its whole conversation, the wire variants of one change, large pushes, and
+//! Every identity provider against the real service: its whole conversation, the wire variants of one change, large pushes, and
 //! what an administrator sees of all that was coerced or set aside.
 
 mod large_pushes;
@@ -26,17 +26,17 @@ async fn converse(client: &Client, app: &TestApp, transport: &Transport, base_ur
     (report, exchanges)
 }
 
-/// The router, reached within the process. `lie` may answer in its place.
+/// The service, reached within the process. `lie` may answer in its place.
 fn within(app: &TestApp, lie: fn(&Request<Body>) -> Option<Answer>) -> Transport {
-    let router = app.router.clone();
+    let service = app.service.clone();
     Transport::Within(Box::new(move |request| {
-        let router = router.clone();
+        let service = service.clone();
         Box::pin(async move {
             let request = request.map(Body::new);
             if let Some(lie) = lie(&request) {
                 return Ok(lie);
             }
-            let answer = answer(&router, request).await;
+            let answer = answer(&service, request).await;
             let content_type = answer.header("content-type").to_owned();
             Ok(Answer { status: answer.status.as_u16(), content_type, body: answer.text.into() })
         })
@@ -166,7 +166,9 @@ async fn a_conversation_goes_over_the_network_as_well() {
     let base_url = format!("http://{}{}/", listener.local_addr().unwrap(), app.base);
     let (stop, stopped) = oneshot::channel::<()>();
     let limits = Config::load(&Default::default(), None).unwrap().http.serve_limits();
-    let server = tokio::spawn(http::serve::serve(listener, None, app.router.clone(), limits, async {
+    let service = app.service.clone();
+    let answer = move |request| service.clone().answer(request);
+    let server = tokio::spawn(http::serve::serve(listener, None, answer, limits, async {
         let _ = stopped.await;
     }));
     let transport = Transport::http().unwrap();
@@ -193,14 +195,14 @@ async fn a_server_that_is_not_there_fails_every_step_that_is_taken() {
 async fn headers_are_those_of_the_client() {
     let app = app().await;
     let seen = Arc::new(Mutex::new(Vec::new()));
-    let router = app.router.clone();
+    let service = app.service.clone();
     let kept = Arc::clone(&seen);
     let transport = Transport::Within(Box::new(move |request| {
-        let (router, kept) = (router.clone(), Arc::clone(&kept));
+        let (service, kept) = (service.clone(), Arc::clone(&kept));
         Box::pin(async move {
             let header = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
             kept.lock().unwrap().push((header("user-agent"), header("content-type"), request.method().to_string()));
-            let answer = answer(&router, request.map(Body::new)).await;
+            let answer = answer(&service, request.map(Body::new)).await;
             let content_type = answer.header("content-type").to_owned();
             Ok(Answer { status: answer.status.as_u16(), content_type, body: answer.text.into() })
         })

@@ -19,7 +19,7 @@ const PATHS: [&str; 7] = [
 
 async fn without_a_token(app: &TestApp, method: &str, path: &str) -> Answer {
     let request = Request::builder().method(method).uri(format!("{}{path}", app.base)).body(axum::body::Body::empty()).unwrap();
-    answer(&app.router, request).await
+    answer(&app.service, request).await
 }
 
 /// N26: "publicly accessible without prior authentication"; nothing else is.

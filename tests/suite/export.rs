@@ -92,7 +92,7 @@ async fn who_is_there_all_the_time_is_streamed_once_whatever_comes_and_goes() {
     let app = app().await;
     users(&app, 7_000).await;
     let request = app.under(API_BASE).builder("GET", "/employees.ndjson").body(Body::empty()).unwrap();
-    let mut body = tower::ServiceExt::oneshot(app.router.clone(), request).await.unwrap().into_body();
+    let mut body = app.service.clone().answer(request).await.into_body();
     let mut text = body.frame().await.unwrap().unwrap().into_data().unwrap().to_vec();
     // At the edges of the parts to come, and in their middle, whatever their size.
     let gone = |n: usize| n.is_multiple_of(500) || n % 500 == 1;

@@ -13,14 +13,14 @@ const FLOORS: &[Floor] = &[
     Floor {
         name: "http",
         imports: &["directory", "scim", "config"],
-        crates: &["axum", "tokio", "tokio_rustls", "hyper", "hyper_util", "tower", "tower_http"],
+        crates: &["axum", "tokio", "tokio_rustls", "hyper", "hyper_util", "tower"],
     },
     // The identity providers: they know no more of us than a real one does.
     Floor { name: "simulate", imports: &[], crates: &["tokio", "hyper", "hyper_util"] },
 ];
 
 /// Crates that are one floor's business.
-const CRATES_OF_A_FLOOR: &[&str] = &["axum", "sqlx", "tokio", "tokio_rustls", "hyper", "hyper_util", "tower", "tower_http"];
+const CRATES_OF_A_FLOOR: &[&str] = &["axum", "sqlx", "tokio", "tokio_rustls", "hyper", "hyper_util", "tower"];
 
 /// The tables that hold a tenant's data.
 const TABLES: &[&str] = &["users", "groups", "members", "subgroups", "events", "employees", "connections", "mappings"];

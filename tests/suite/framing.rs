@@ -35,7 +35,9 @@ async fn served() -> Served {
     let user = app.user("jsnow").await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
-    tokio::spawn(serve(listener, None, app.router.clone(), LONG, pending()));
+    let service = app.service.clone();
+    let answer = move |request| service.clone().answer(request);
+    tokio::spawn(serve(listener, None, answer, LONG, pending()));
     Served { app, user, addr }
 }
 

@@ -47,7 +47,7 @@ async fn every_answer_has_the_headers_that_protect_it() {
                     if let Some(authorization) = &authorization {
                         request = request.header("authorization", authorization);
                     }
-                    let answered = answer(&app.router, request.body(body.into()).unwrap()).await;
+                    let answered = answer(&app.service, request.body(body.into()).unwrap()).await;
                     assert_headers(&answered, &format!("{method} {path}: {}", answered.status));
                 }
             }
@@ -225,7 +225,7 @@ async fn a_filter_past_a_bound_is_refused_however_it_is_sent() {
             let uri = format!("/scim/v2{path}?filter={}", crate::cases::percent(&filter));
             if uri.len() < 65_000 {
                 let request = Request::get(uri).header("authorization", format!("Bearer {}", app.token));
-                let by_query = answer(&app.router, request.body("".into()).unwrap()).await.refused(400, "invalidFilter");
+                let by_query = answer(&app.service, request.body("".into()).unwrap()).await.refused(400, "invalidFilter");
                 assert_eq!(by_query.detail(), by_body.detail());
             }
         }
@@ -370,8 +370,8 @@ async fn what_one_server_wrote_another_reads_at_once() {
     let first = app().await;
     let directory = support::directory().await;
     let config = frontdesk::config::Config::load(&Default::default(), None).unwrap();
-    let router = frontdesk::http::router(frontdesk::http::App::new(directory, &config, PUBLIC_URL.into()));
-    let second = TestApp { router, ..first.clone() };
+    let service = frontdesk::http::Service::new(frontdesk::http::App::new(directory, &config, PUBLIC_URL.into()));
+    let second = TestApp { service, ..first.clone() };
     for n in 0..20 {
         let (writer, reader) = if n % 2 == 0 { (&first, &second) } else { (&second, &first) };
         let id = writer.user(&format!("user-{n}")).await;

@@ -158,7 +158,7 @@ async fn either_media_type_comes_and_scim_json_is_answered() {
             if let Some(accept) = accept {
                 request = request.header("accept", accept);
             }
-            let created = answer(&app.router, request.body(Body::from(captured_create(&name).to_string())).unwrap()).await.expect(201);
+            let created = answer(&app.service, request.body(Body::from(captured_create(&name).to_string())).unwrap()).await.expect(201);
             assert_eq!(created.header("content-type"), "application/scim+json");
         }
     }

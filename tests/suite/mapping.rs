@@ -44,8 +44,8 @@ impl TestApp {
     pub async fn other_server(&self) -> Self {
         let config = frontdesk::config::Config::load(&std::collections::BTreeMap::new(), None).unwrap();
         let directory = support::directory().await;
-        let router = frontdesk::http::router(frontdesk::http::App::new(directory.clone(), &config, crate::app::PUBLIC_URL.into()));
-        Self { router, directory, ..self.clone() }
+        let service = frontdesk::http::Service::new(frontdesk::http::App::new(directory.clone(), &config, crate::app::PUBLIC_URL.into()));
+        Self { service, directory, ..self.clone() }
     }
 
     /// A user with these attributes beside its name.

@@ -46,7 +46,7 @@ fn names_in_braces(path: &str) -> BTreeSet<&str> {
 #[tokio::test]
 async fn the_document_is_served_without_a_token() {
     let app = app().await;
-    let served = answer(&app.router, Request::get("/openapi.json").body(Body::empty()).unwrap()).await.expect(200);
+    let served = answer(&app.service, Request::get("/openapi.json").body(Body::empty()).unwrap()).await.expect(200);
     assert_eq!(served.header("content-type"), "application/json");
     assert_eq!(served.body, openapi::describe(PUBLIC_URL));
 }

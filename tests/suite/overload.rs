@@ -10,7 +10,6 @@ use frontdesk::directory::{Conformance, Directory, PoolSettings, Profile, Provid
 use http_body_util::BodyExt as _;
 use serde_json::json;
 use sqlx::Connection as _;
-use tower::ServiceExt as _;
 
 use crate::app::{Answer, TestApp, answer, app_on, app_with};
 use crate::support::{self, observer, unique};
@@ -29,7 +28,7 @@ async fn neighbour(app: &TestApp) -> TestApp {
 
 /// A request that stays in progress until the response is dropped.
 async fn hold(app: &TestApp, method: &str, path: &str, body: impl Into<Body>) -> Response<Body> {
-    let response = app.router.clone().oneshot(app.builder(method, path).body(body.into()).unwrap()).await.unwrap();
+    let response = app.service.clone().answer(app.builder(method, path).body(body.into()).unwrap()).await;
     assert_eq!(response.status(), 200);
     response
 }
@@ -49,7 +48,7 @@ fn untouched() -> Body {
 }
 
 async fn metric(app: &TestApp, line: &str) -> u64 {
-    let text = answer(&app.router, Request::get("/metrics").body(Body::empty()).unwrap()).await.expect(200).text;
+    let text = answer(&app.service, Request::get("/metrics").body(Body::empty()).unwrap()).await.expect(200).text;
     let value = text.lines().find_map(|found| found.strip_prefix(line)).unwrap_or_else(|| panic!("no {line} in {text}"));
     value.trim().parse().unwrap()
 }
@@ -65,7 +64,7 @@ async fn beyond_the_requests_in_progress_one_is_shed_before_its_body_is_read() {
     assert_eq!(metric(&app, "frontdesk_excess_total{limit=\"in_flight\"} ").await, 2);
     // Whoever asks whether the server lives is not among them.
     for path in ["/livez", "/readyz"] {
-        answer(&app.router, Request::get(path).body(Body::empty()).unwrap()).await.expect(200);
+        answer(&app.service, Request::get(path).body(Body::empty()).unwrap()).await.expect(200);
     }
     // An answer that was sent, and one whose client went away, make room.
     first.into_body().collect().await.unwrap();
@@ -137,7 +136,7 @@ async fn from(app: &TestApp, peer: &str, forwarded: Option<&str>, token: &str) -
     }
     let mut request = request.body(Body::empty()).unwrap();
     request.extensions_mut().insert(ConnectInfo(SocketAddr::new(peer.parse().unwrap(), 4711)));
-    answer(&app.router, request).await
+    answer(&app.service, request).await
 }
 
 /// AUTH-015.

@@ -63,7 +63,7 @@ async fn a_whole_life_is_heard_and_leaves_nothing_personal_in_log_and_metrics() 
     let before = heard();
     live(&app).await;
     assert!(heard() > before + 15, "the log of this test is heard by the censor");
-    let metrics = answer(&app.router, Request::get("/metrics").body("".into()).unwrap()).await.expect(200).text.to_lowercase();
+    let metrics = answer(&app.service, Request::get("/metrics").body("".into()).unwrap()).await.expect(200).text.to_lowercase();
     assert!(metrics.contains("frontdesk_"), "{metrics}");
     assert!(!metrics.contains(&app.token.to_lowercase()));
     for text in PERSONAL {
@@ -83,7 +83,7 @@ async fn hostile_headers_and_names_make_no_line_of_the_log() {
         }
         // Some are no legal header: hyper refuses them before there is a request.
         let Ok(request) = request.body("".into()) else { continue };
-        let answered = answer(&app.router, request).await.expect(200);
+        let answered = answer(&app.service, request).await.expect(200);
         assert!(answered.header("x-request-id").len() <= 64 && !answered.header("x-request-id").contains("snow"), "{text:.20}");
     }
     for text in ["a\nINFO fake", "a\r\nb", "\u{1b}[2Jneedle", "a\u{2028}b"] {
@@ -105,6 +105,6 @@ async fn a_token_is_told_once() {
     for path in ["/employees", "/changes", &format!("/employees/{user}/history")] {
         told += &app.under("/api/v1").get(path).await.expect(200).text;
     }
-    told += &answer(&app.router, Request::get("/metrics").body("".into()).unwrap()).await.text;
+    told += &answer(&app.service, Request::get("/metrics").body("".into()).unwrap()).await.text;
     assert!(!told.contains(&app.token), "{told}");
 }

@@ -311,7 +311,7 @@ async fn a_client_that_takes_its_time_holds_no_database_connection() {
     let mut begun = Vec::new();
     for _ in 0..8 {
         let request: Request<axum::body::Body> = app.under(API_BASE).builder("GET", "/employees.csv").body("".into()).unwrap();
-        let response = tower::ServiceExt::oneshot(app.router.clone(), request).await.unwrap();
+        let response = app.service.clone().answer(request).await;
         let mut body = response.into_body();
         for part in ["the header", "employees"] {
             let frame = http_body_util::BodyExt::frame(&mut body).await.unwrap().unwrap();

@@ -11,7 +11,7 @@ const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:
 
 async fn metrics(app: &TestApp) -> String {
     let asked = Request::get("/metrics").body(axum::body::Body::empty()).unwrap();
-    let answer = answer(&app.router, asked).await.expect(200);
+    let answer = answer(&app.service, asked).await.expect(200);
     assert!(answer.header("content-type").starts_with("text/plain; version=0.0.4"));
     answer.text
 }
