@@ -1,6 +1,6 @@
-//! The floor: the least that axum, sqlx and PostgreSQL can do for the same request on the same machine. One statement a request
-//! (a change reads, modifies and writes in a transaction), no token, no schema, no limit, no event. What Frontdesk adds to a request
-//! is what it takes beyond this.
+//! The floor: what a bare handler over axum, sqlx and PostgreSQL does for the same request on the same machine. One statement a
+//! request (a change reads, modifies and writes in a transaction; a page by index counts first), no token, no schema, no limit, no
+//! event. What Frontdesk adds to a request is what it takes beyond this.
 
 use axum::Router;
 use axum::body::Bytes;
@@ -27,7 +27,7 @@ pub(crate) const TABLES: &str = "
         seq bigint generated always as identity unique,
         user_name_key text not null unique,
         external_id text,
-        document json not null
+        document jsonb not null
     );
     create index users_external_id on users (external_id);
     create table members (
@@ -46,7 +46,8 @@ pub(crate) async fn serve(url: &str) -> Outcome<()> {
         .route("/Users/{id}", get(read).put(replace).patch(patch))
         .route("/by-user-name/{key}", get(by_user_name))
         .route("/by-external-id/{id}", get(by_external_id))
-        .route("/pages/{after}", get(page))
+        .route("/pages/by-index/{offset}", get(page_by_index))
+        .route("/pages/{after}", get(page_by_keyset))
         .route("/Groups/{group}/members/{user}", put(add_member).delete(remove_member))
         .with_state(pool);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
@@ -103,8 +104,18 @@ async fn by_external_id(State(pool): State<PgPool>, Path(id): Path<String>) -> A
     Ok(list(&sqlx::query_scalar(statement).bind(id).fetch_all(&pool).await?))
 }
 
-/// A page of 100 behind a place, and the place of the next.
-async fn page(State(pool): State<PgPool>, Path(after): Path<i64>) -> Answer {
+/// A page of 100 behind so many users, and the total.
+async fn page_by_index(State(pool): State<PgPool>, Path(offset): Path<i64>) -> Answer {
+    let total: i64 = sqlx::query_scalar("select count(*) from users").fetch_one(&pool).await?;
+    let statement =
+        "select document::text from users join (select seq from users order by seq limit 100 offset $1) page using (seq) order by seq";
+    let documents: Vec<String> = sqlx::query_scalar(statement).bind(offset).fetch_all(&pool).await?;
+    let (count, documents) = (documents.len(), documents.join(","));
+    Ok(scim(StatusCode::OK, format!("{{\"totalResults\":{total},\"itemsPerPage\":{count},\"Resources\":[{documents}]}}")))
+}
+
+/// A page of 100 behind a place, and the place of the next, without a total: what a page can cost at the least.
+async fn page_by_keyset(State(pool): State<PgPool>, Path(after): Path<i64>) -> Answer {
     let statement = "select seq, document::text from users where seq > $1 order by seq limit 100";
     let rows = sqlx::query(statement).bind(after).fetch_all(&pool).await?;
     let next = rows.last().map(|row| row.try_get::<i64, _>(0)).transpose()?.unwrap_or(after);
@@ -120,7 +131,7 @@ async fn create(State(pool): State<PgPool>, body: Bytes) -> Answer {
     document.insert("meta".into(), json!({ "resourceType": "User" }));
     let text = serde_json::to_string(&document)?;
     let member = |name: &str| document.get(name).and_then(Value::as_str);
-    sqlx::query("insert into users (id, user_name_key, external_id, document) values ($1, $2, $3, $4::json)")
+    sqlx::query("insert into users (id, user_name_key, external_id, document) values ($1, $2, $3, $4::jsonb)")
         .bind(id)
         .bind(member("userName").map(str::to_lowercase))
         .bind(member("externalId"))
@@ -153,7 +164,7 @@ async fn modify(pool: &PgPool, id: Uuid, change: impl FnOnce(&mut Map<String, Va
     let mut document = serde_json::from_str(&text)?;
     change(&mut document);
     let text = serde_json::to_string(&document)?;
-    let statement = "update users set document = $2::json where id = $1";
+    let statement = "update users set document = $2::jsonb where id = $1";
     sqlx::query(statement).bind(id).bind(&text).execute(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(found(Some(text)))

@@ -162,7 +162,9 @@ pub(crate) async fn exports(bench: &mut Bench) -> Outcome<()> {
         .spawn()?;
     let mut out = child.stdout.take().ok_or("stdout is a pipe")?;
     let pid = child.id().ok_or("the export ended at once")?;
-    let (mut lines, mut peak, mut part) = (0, 0, vec![0; 64 * 1024]);
+    // How much there is when the first part has come, and the most.
+    let (mut first, mut peak) = (None, 0);
+    let (mut lines, mut part) = (0, vec![0; 64 * 1024]);
     loop {
         let count = out.read(&mut part).await?;
         if count == 0 {
@@ -170,22 +172,33 @@ pub(crate) async fn exports(bench: &mut Bench) -> Outcome<()> {
         }
         lines += count_lines(&part[..count]);
         // It may have ended already; what counts is the largest that was seen.
-        if lines % 1_000 < 50 {
-            peak = memory(pid).map_or(peak, |memory| memory.peak_kib.max(peak));
+        if (first.is_none() || lines % 1_000 < 50)
+            && let Ok(memory) = memory(pid)
+        {
+            first.get_or_insert(memory.now_kib);
+            peak = memory.peak_kib.max(peak);
         }
     }
     let seconds = since.elapsed().as_secs_f64();
     if !child.wait().await?.success() || lines - 1 != users {
         return Err(format!("frontdesk employees export wrote {lines} lines for {users} users").into());
     }
-    judge_export(bench, "export by the command, csv", users, seconds, "was at most", peak as f64 / MIB);
+    let grown = peak.saturating_sub(first.unwrap_or_default()) as f64 / MIB;
+    judge_export(
+        bench,
+        "export by the command, csv",
+        users,
+        seconds,
+        &format!("was at most {:.1} MiB and grew by", peak as f64 / MIB),
+        grown,
+    );
     Ok(())
 }
 
 fn judge_export(bench: &mut Bench, scenario: &str, users: usize, seconds: f64, memory: &str, mib: f64) {
     let rate = users as f64 / seconds;
     let measured = format!("{} rows/s; memory {memory} {mib:.1} MiB", grouped(rate as usize));
-    let (data, goal) = (format!("{} users", grouped(users)), format!(">= 100,000 rows/s, memory <= {EXPORT_MIB:.0} MiB"));
+    let (data, goal) = (format!("{} users", grouped(users)), format!(">= 100,000 rows/s, memory grows by at most {EXPORT_MIB:.0} MiB"));
     bench.results.judge(scenario, &data, &goal, measured, Some(rate >= 100_000.0 && mib <= EXPORT_MIB));
 }
 

@@ -270,7 +270,7 @@ pub(super) async fn replace(
     let form = conform(origin.caller.user(), &reading.document, &reading.unmapped)?;
     let (document, unmapped) = form.as_ref().map_or((&reading.document, &reading.unmapped), |(document, unmapped)| (document, unmapped));
     let next = Next { document, unmapped, password: terms.password };
-    save(connection, origin, id, before, next, notes, terms.hold).await
+    save(connection, origin, id, (before, None), next, notes, terms.hold).await
 }
 
 /// PATCH, as [`replace`]. The operations were read as changes of `read_as`; the tenant may have declared other attributes since,
@@ -293,7 +293,7 @@ pub(super) async fn patch(
     let form = conform(origin.caller.user(), &patched.document, &patched.unmapped)?;
     let (document, unmapped) = form.unwrap_or((patched.document, patched.unmapped));
     let next = Next { document: &document, unmapped: &unmapped, password: terms.password };
-    save(connection, origin, id, before, next, &reader.notes_json(), terms.hold).await
+    save(connection, origin, id, (before, Some(stored)), next, &reader.notes_json(), terms.hold).await
 }
 
 #[derive(sqlx::FromRow)]
@@ -458,17 +458,23 @@ struct Next<'a> {
     password: &'a PasswordChange,
 }
 
-/// Writes a user, when the document, the password or what is kept aside differs from what is stored.
+/// Writes a user, when the document, the password or what is kept aside differs from what is stored. The stored document comes
+/// along when the caller has read it.
 async fn save(
     connection: &mut Session,
     origin: &Origin,
     id: Uuid,
-    user: User,
+    (user, before): (User, Option<Document>),
     next: Next<'_>,
     notes: &Value,
     hold: Hold,
 ) -> Result<Stored, Error> {
-    let before = user.document()?;
+    let text = next.document.to_text();
+    // Most of what a synchronization sends is there already; the stored text is then not even read.
+    if text == user.document && *next.unmapped == user.unmapped.0 && !next.password.is_change() {
+        return Ok(user.before.unchanged(id));
+    }
+    let before = before.map_or_else(|| user.document(), Ok)?;
     let mut attributes = before.changed_attributes(next.document);
     // What is kept aside and the password are not part of the resource as it is shown: they leave its version alone.
     let bump = i64::from(!attributes.is_empty());
@@ -485,7 +491,6 @@ async fn save(
         change["active"] = projection.active.into();
     }
     let kind = if before.is_active() && !projection.active { Kind::UserDeprovision } else { Kind::UserUpdate };
-    let text = next.document.to_text();
     let change = with_notes(change, notes);
     let row = Row { origin, id, document: &text, unmapped: next.unmapped, projection: &projection, kind, change: &change };
     let saved = update(connection, row, next.password, bump, &user.xmin).await?;
