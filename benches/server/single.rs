@@ -17,7 +17,7 @@ use crate::reads::{BASE, filter};
 use crate::{Bench, Outcome, seed, servers};
 
 /// Starts of which the median counts.
-const STARTS: usize = 20;
+const STARTS: usize = 100;
 
 /// Scans at a time.
 const SCANS: usize = 4;
@@ -215,8 +215,10 @@ pub(crate) async fn starts(bench: &mut Bench) -> Outcome<()> {
     for _ in 0..STARTS {
         took.push(servers::time_to_ready(&bench.postgres).await?);
     }
+    let longest = took.iter().copied().fold(0.0, f64::max);
     let ms = middle(took);
-    bench.results.judge("start to ready", &format!("median of {STARTS}"), "<= 300 ms", format!("{ms:.0} ms"), Some(ms <= 300.0));
+    let measured = format!("{ms:.0} ms, the longest {longest:.0} ms");
+    bench.results.judge("start to ready", &format!("median of {STARTS}"), "<= 300 ms", measured, Some(ms <= 300.0));
     Ok(())
 }
 

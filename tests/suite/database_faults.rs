@@ -112,7 +112,7 @@ async fn a_broken_network_costs_answers_and_no_truth() {
     let app = app_behind(&proxy).await;
     let ms = Duration::from_millis;
     let faults = [
-        Fault::Latency { least: ms(10), jitter: ms(20) },
+        Fault::Latency { least: ms(5), jitter: ms(10) },
         Fault::Slices,
         Fault::Bandwidth(10_000),
         Fault::Latency { least: ms(1_000), jitter: ms(0) },

@@ -295,8 +295,21 @@ async fn outcome(app: &TestApp, position: &Position, id: &str) -> Outcome {
         status: answered.status.as_u16(),
         headers,
         texts: answers.iter().map(|answer| format!("{} {}", answer.status, plain(&answer.text))).collect(),
-        statements: statements.into_iter().filter(own).collect(),
+        statements: without_empty_transactions(statements.into_iter().filter(own)),
     }
+}
+
+/// Behind a pooler every statement has a transaction, also those that were left out.
+fn without_empty_transactions(statements: impl Iterator<Item = String>) -> Vec<String> {
+    let mut kept: Vec<String> = Vec::new();
+    for statement in statements {
+        if statement == "commit" && kept.last().is_some_and(|last| last.starts_with("begin")) {
+            kept.pop();
+        } else {
+            kept.push(statement);
+        }
+    }
+    kept
 }
 
 /// What is there behind a change, as both sides of the server show it.

@@ -1,5 +1,5 @@
-//! kill -9 in the middle of sixty-four writes: of the server, or of PostgreSQL with all its processes. Afterwards every
-//! acknowledged write must be in the database, and every other one wholly or not at all.
+//! kill -9 in the middle of sixty-four writes: of the server, or of PostgreSQL with all its processes; or a disk that is full.
+//! Afterwards every acknowledged write must be in the database, and every other one wholly or not at all.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -36,6 +36,8 @@ const SETTINGS: [(&str, &str); 1] = [("FRONTDESK_DATABASE_POOL_SIZE", "32")];
 pub enum Victim {
     Server,
     Database,
+    /// The room on PostgreSQL's disk. Where its log of changes finds none, PostgreSQL ends by itself.
+    Disk,
 }
 
 /// The figures of a run.
@@ -49,7 +51,11 @@ struct Figures {
 
 /// Kills until the budget is used.
 pub async fn run(world: &mut World, budget: &mut Budget, random: &Random, victim: Victim) -> Fallible<String> {
-    let name = if victim == Victim::Server { "kills" } else { "database-kills" };
+    let name = match victim {
+        Victim::Server => "kills",
+        Victim::Database => "database-kills",
+        Victim::Disk => "full-disk",
+    };
     let mut server = Server::start(world.dir(), name, &world.url(), &SETTINGS).await?;
     let mut figures = Figures::default();
     let mut on: Option<(Tenancy, Writers)> = None;
@@ -73,6 +79,7 @@ pub async fn run(world: &mut World, budget: &mut Budget, random: &Random, victim
         let mut writers = match victim {
             Victim::Server => kill_server(world, &mut server, writing).await?,
             Victim::Database => kill_database(world, &mut server, writing, &tenancy, &mut random).await?,
+            Victim::Disk => fill_disk(world, &mut server, writing, &tenancy).await?,
         };
         figures.recovery_max = figures.recovery_max.max(began.elapsed());
         figures.unanswered += writers.notebooks.iter().map(|notebook| notebook.pending.len() as u64).sum::<u64>();
@@ -85,9 +92,10 @@ pub async fn run(world: &mut World, budget: &mut Budget, random: &Random, victim
     finish_tenant(world, on, &mut figures).await?;
     server.finish().await?;
     Ok(format!(
-        "{} kills under at least {} requests in flight: {} writes acknowledged, 0 lost; {} without an answer, each whole or absent; \
+        "{} {} under at least {} requests in flight: {} writes acknowledged, 0 lost; {} without an answer, each whole or absent; \
          longest recovery {:.1} s",
         budget.done(),
+        if victim == Victim::Disk { "times a full disk" } else { "kills" },
         figures.in_flight_min.unwrap_or_default(),
         figures.acknowledged,
         figures.unanswered,
@@ -140,12 +148,40 @@ async fn kill_database(
     world.start_database().await?;
     server.wait_ready().await?;
     let writers = writing.join().await?;
+    if probe.finish().await? == 0 {
+        return Err("nobody was told that the database was away".into());
+    }
+    answers_again(server, tenancy).await?;
+    Ok(writers)
+}
+
+/// Writers are refused with 503 until all of them give up, readers are answered as long as PostgreSQL is there, and when there is room
+/// again everything goes on.
+async fn fill_disk(world: &mut World, server: &mut Server, writing: Writing, tenancy: &Tenancy) -> Fallible<Writers> {
+    let probe = Probe::start(server.port, tenancy);
+    world.fill_disk()?;
+    let deadline = Instant::now() + PATIENCE;
+    while !writing.has_ended() {
+        if Instant::now() > deadline {
+            return Err(format!("{} writers still write on a full disk", writing.in_flight()).into());
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    world.free_disk()?;
+    world.start_database().await?;
+    server.wait_ready().await?;
+    let writers = writing.join().await?;
     probe.finish().await?;
+    answers_again(server, tenancy).await?;
+    Ok(writers)
+}
+
+async fn answers_again(server: &Server, tenancy: &Tenancy) -> Fallible<()> {
     let answer = Client::new(server.port, &tenancy.token).get("/Users?count=1").await;
     if answer.as_ref().is_none_or(|answer| answer.status != 200) {
         return Err(format!("the server is ready and answers {answer:?}").into());
     }
-    Ok(writers)
+    Ok(())
 }
 
 /// Reads all the time, and wants 200 or 503.
@@ -174,12 +210,10 @@ impl Probe {
         Self { stop, unavailable, reading }
     }
 
-    async fn finish(self) -> Fallible<()> {
+    /// How often it was told that the database was away.
+    async fn finish(self) -> Fallible<u64> {
         self.stop.store(true, Ordering::SeqCst);
         self.reading.await??;
-        match self.unavailable.load(Ordering::SeqCst) {
-            0 => Err("nobody was told that the database was away".into()),
-            _ => Ok(()),
-        }
+        Ok(self.unavailable.load(Ordering::SeqCst))
     }
 }

@@ -37,9 +37,10 @@ use self::random::Random;
 use self::world::{Fallible, World};
 
 /// The exercises, and how the time is divided among them.
-const EXERCISES: [(&str, u32); 10] = [
+const EXERCISES: [(&str, u32); 11] = [
     ("kills", 5),
     ("database-kills", 4),
+    ("full-disk", 1),
     ("creates", 4),
     ("members", 3),
     ("histories", 4),
@@ -136,6 +137,14 @@ async fn run(name: &str, world: &mut World, budget: &mut Budget, random: &Random
     match name {
         "kills" => kills::run(world, budget, random, Victim::Server).await,
         "database-kills" => kills::run(world, budget, random, Victim::Database).await,
+        "full-disk" => match World::small().await? {
+            Some(mut small) => {
+                let seen = kills::run(&mut small, budget, random, Victim::Disk).await?;
+                small.close().await?;
+                Ok(seen)
+            }
+            None => Ok("left out: this account may not mount a small file system".into()),
+        },
         "creates" => races::run(world, budget, random, Race::Creates).await,
         "members" => races::run(world, budget, random, Race::Members).await,
         "histories" => histories::run(world, budget, random).await,

@@ -2,9 +2,11 @@
 //! logs of the run. Everything is on this machine and goes away with the run.
 
 use std::error::Error;
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::str::FromStr as _;
 use std::time::{Duration, Instant};
 
@@ -31,9 +33,21 @@ pub const POLL: Duration = Duration::from_millis(10);
 /// PostgreSQL for eight servers at once.
 const SETTINGS: [(&str, &str); 1] = [("max_connections", "300")];
 
+/// The same on a small file system, whose log of changes must not fill it by itself.
+const SMALL_SETTINGS: [(&str, &str); 3] = [("max_connections", "300"), ("min_wal_size", "32MB"), ("max_wal_size", "48MB")];
+
+/// The size of a small file system: four times an empty cluster.
+const SMALL_MIB: u64 = 192;
+
+/// What takes the rest of a small file system.
+const BALLAST: &str = "ballast";
+
 /// A private PostgreSQL and a directory.
 pub struct World {
+    /// Where PostgreSQL is, when that is a file system of its own. Unmounted before the directory is removed.
+    small: Option<Mounted>,
     dir: TempDir,
+    settings: &'static [(&'static str, &'static str)],
     /// Stops PostgreSQL at the end, whoever started it last.
     keeper: Cluster,
     /// Who started it last.
@@ -50,11 +64,20 @@ pub struct Tenancy {
 
 impl World {
     pub async fn new() -> Fallible<Self> {
-        // PostgreSQL runs under another account when we are root, and must reach its directory.
-        let dir = tempfile::Builder::new().prefix("frontdesk-torture.").permissions(Permissions::from_mode(0o711)).tempdir()?;
-        let mut keeper = Cluster::open_with(dir.path(), Mode::Command, &SETTINGS).await?;
+        Self::made(directory()?, None, &SETTINGS).await
+    }
+
+    /// One whose PostgreSQL is on a file system that can be filled. `None` when this account may not mount one.
+    pub async fn small() -> Fallible<Option<Self>> {
+        let dir = directory()?;
+        let Some(small) = Mounted::tmpfs(dir.path().join("small"), SMALL_MIB)? else { return Ok(None) };
+        Self::made(dir, Some(small), &SMALL_SETTINGS).await.map(Some)
+    }
+
+    async fn made(dir: TempDir, small: Option<Mounted>, settings: &'static [(&'static str, &'static str)]) -> Fallible<Self> {
+        let mut keeper = Cluster::open_with(small.as_ref().map_or(dir.path(), |small| &small.0), Mode::Command, settings).await?;
         keeper.stop_with_this_process()?;
-        let world = Self { dir, keeper, current: None };
+        let world = Self { small, dir, settings, keeper, current: None };
         let directory = world.directory().await?;
         directory.migrate().await?;
         directory.close().await;
@@ -128,8 +151,28 @@ impl World {
 
     /// Starts PostgreSQL over what is left.
     pub async fn start_database(&mut self) -> Fallible<()> {
-        self.current = Some(Cluster::open_with(self.dir.path(), Mode::Command, &SETTINGS).await?);
+        let place = self.small.as_ref().map_or(self.dir.path(), |small| &small.0);
+        self.current = Some(Cluster::open_with(place, Mode::Command, self.settings).await?);
         Ok(())
+    }
+
+    /// Takes all the room that is left on a small file system.
+    pub fn fill_disk(&self) -> Fallible<()> {
+        let mut ballast = File::create(self.ballast()?)?;
+        // In steps, so that the last of them takes what is left to a page.
+        for step in [1024 * 1024, 4096] {
+            while ballast.write_all(&vec![0; step]).is_ok() {}
+        }
+        Ok(())
+    }
+
+    /// Gives it back.
+    pub fn free_disk(&self) -> Fallible<()> {
+        Ok(fs::remove_file(self.ballast()?)?)
+    }
+
+    fn ballast(&self) -> Fallible<PathBuf> {
+        Ok(self.small.as_ref().ok_or("this world is not small")?.0.join(BALLAST))
     }
 
     /// Waits until no session of a server is left: what a killed server had sent is then done or undone for good.
@@ -149,7 +192,7 @@ impl World {
         }
     }
 
-    /// Stops PostgreSQL and leaves the directory, for whoever looks for the cause of a violation.
+    /// Stops PostgreSQL and leaves the directory, for whoever looks for the cause of a violation; a small file system is gone.
     pub async fn keep(self) -> Fallible<PathBuf> {
         drop(self.current);
         self.keeper.stop().await?;
@@ -160,7 +203,32 @@ impl World {
     pub async fn close(self) -> Fallible<()> {
         drop(self.current);
         self.keeper.stop().await?;
+        drop(self.small);
         Ok(self.dir.close()?)
+    }
+}
+
+/// PostgreSQL runs under another account when we are root, and must reach its directory.
+fn directory() -> Fallible<TempDir> {
+    Ok(tempfile::Builder::new().prefix("frontdesk-torture.").permissions(Permissions::from_mode(0o711)).tempdir()?)
+}
+
+/// A file system in memory, unmounted when dropped.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    fn tmpfs(at: PathBuf, mib: u64) -> Fallible<Option<Self>> {
+        fs::create_dir(&at)?;
+        let options = format!("size={mib}m,mode=0711");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&at).stderr(Stdio::null()).status()?;
+        Ok(mounted.success().then_some(Self(at)))
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        // Also when something still runs on it: it goes away with the last of them.
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
     }
 }
 

@@ -48,6 +48,7 @@ struct State {
     stop: AtomicBool,
     in_flight: AtomicUsize,
     acknowledged: AtomicU64,
+    ended: AtomicU64,
 }
 
 impl Writers {
@@ -76,7 +77,12 @@ impl Writers {
                 shared: self.shared.clone(),
                 state: Arc::clone(&state),
             };
-            running.spawn(async move { (number, writer.write().await) });
+            let state = Arc::clone(&state);
+            running.spawn(async move {
+                let notebook = writer.write().await;
+                state.ended.fetch_add(1, Ordering::SeqCst);
+                (number, notebook)
+            });
         }
         Writing { running, state, writers: self }
     }
@@ -95,6 +101,11 @@ impl Writing {
     /// How many writes were acknowledged since the start.
     pub fn acknowledged(&self) -> u64 {
         self.state.acknowledged.load(Ordering::SeqCst)
+    }
+
+    /// Whether every writer has stopped by itself.
+    pub fn has_ended(&self) -> bool {
+        self.state.ended.load(Ordering::SeqCst) == WRITERS
     }
 
     /// Waits until every writer has stopped.
