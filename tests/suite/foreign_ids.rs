@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use frontdesk::directory::Token;
+use frontdesk::directory::{Conformance, Profile, Provider, Token};
 use frontdesk::http::{API_BASE, openapi, routes};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::app::{Answer, PUBLIC_URL, TestApp, app};
 use crate::bad_input::{ENTERPRISE, stock};
 use crate::listener::statements_of;
+use crate::support::unique;
 
 const SCIM_BASE: &str = "/scim/v2";
 
@@ -279,7 +280,9 @@ async fn outcome(app: &TestApp, position: &Position, id: &str) -> Outcome {
     let plain = |text: &str| {
         assert!(!text.contains(THEIRS), "{position:?} tells what another tenant has: {text}");
         let mut text = text.to_owned();
-        for (value, name) in [(id, "ID"), (&user, "USER"), (&group, "GROUP"), (&created, "CREATED"), (&new, "NEW")] {
+        for (value, name) in
+            [(id, "ID"), (&user, "USER"), (&group, "GROUP"), (&created, "CREATED"), (&new, "NEW"), (&app.tenant.slug, "TENANT")]
+        {
             if !value.is_empty() {
                 text = text.replace(value, name);
             }
@@ -348,16 +351,26 @@ async fn foreign_ids(theirs: &TestApp) -> Vec<String> {
     vec![user, group, theirs.tenant.id.to_string(), theirs.connection.id.to_string(), token.to_string()]
 }
 
-/// Holds each foreign id against an id that nobody has.
+/// A new tenant of the same server.
+async fn another(app: &TestApp) -> TestApp {
+    let tenant = app.directory.create_tenant(&unique("tenant"), None, Profile::SpaceIq).await.unwrap();
+    let connection = app.directory.create_connection(tenant.id, "jumpcloud", Provider::JumpCloud, Conformance::Lenient).await.unwrap();
+    let token = app.directory.create_token(&connection, None, None).await.unwrap();
+    TestApp { tenant, connection, token: token.reveal().into(), ..app.clone() }
+}
+
+/// Holds each foreign id against an id that nobody has. What changes something has a tenant of its own each time, so that one
+/// request leaves nothing behind for the next.
 async fn assert_unknown(positions: &[Position], ids: usize) {
     let (ours, theirs) = (app().await, app().await);
     let foreign = foreign_ids(&theirs).await;
     let before = stock(&theirs).await;
     let mut told_apart = Vec::new();
     for position in positions {
-        let unknown = outcome(&ours, position, &Uuid::now_v7().to_string()).await;
+        let sender = async || if position.changes() { another(&ours).await } else { ours.clone() };
+        let unknown = outcome(&sender().await, position, &Uuid::now_v7().to_string()).await;
         for id in &foreign[..ids] {
-            let found = outcome(&ours, position, id).await;
+            let found = outcome(&sender().await, position, id).await;
             if found != unknown {
                 told_apart.push(format!("{position:?}:\n  unknown {unknown:?}\n  foreign {found:?}"));
             }
@@ -390,6 +403,11 @@ async fn a_foreign_id_in_any_query_string_is_an_unknown_one() {
 #[tokio::test]
 async fn a_foreign_id_in_any_filter_is_an_unknown_one() {
     assert_unknown(&in_filters(), 2).await;
+}
+
+#[tokio::test]
+async fn a_foreign_id_in_any_body_is_an_unknown_one() {
+    assert_unknown(&in_bodies(), 2).await;
 }
 
 /// Cursors name places and not tenants: one that another tenant was given shows the own tenant's resources or nothing.
