@@ -19,8 +19,23 @@ pub(super) fn write_filter(user: bool, filter: &Filter, statement: &mut Statemen
         write_narrowing(user, conjunct, statement);
     }
     statement.sql(" and ");
+    if let Some(value) = value_alone(filter).filter(|_| !uses.meta && matches!(uses.memberships, Memberships::None)) {
+        statement.sql("r.folded @@ ").bind(value.to_jsonpath()).sql("::jsonpath and jsonb_path_match(r.folded, ");
+        statement.bind(filter.to_jsonpath()).sql("::jsonpath, '{}', true)");
+        return;
+    }
     write_searchable(user, &uses, statement);
     statement.sql(" @@ ").bind(filter.to_jsonpath()).sql("::jsonpath");
+}
+
+/// Of the conditions in a value path, `emails[type eq "work" and value eq "a@b.c"]`, the one on the value: it alone is looked up in the
+/// index. Everybody has a work address, and what the index knows of them all would be read to find the few again.
+fn value_alone(filter: &Filter) -> Option<Filter> {
+    let Filter::Any(path, inner) = filter else { return None };
+    let is_value = |term: &&Filter| matches!(term, Filter::Compare(Target::Element(attribute), Operator::Eq, Literal::Text(_)) if attribute.name == "value");
+    let conjuncts = inner.conjuncts();
+    let value = conjuncts.iter().find(is_value).filter(|_| conjuncts.len() > 1)?;
+    Some(Filter::Any(*path, Box::new(value.clone())))
 }
 
 /// One `eq` on a column with a B-tree, which few resources match. Every client sends these before anything else.

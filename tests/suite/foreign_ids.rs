@@ -289,7 +289,10 @@ async fn outcome(app: &TestApp, position: &Position, id: &str) -> Outcome {
         }
         without_ids(&without_times(&text))
     };
-    let own = |statement: &String| !["tokens", "with ordinality", "rollback", "server_keys"].iter().any(|other| statement.contains(other));
+    // Behind a pooler every statement has a transaction, also those that are left out here.
+    let is_around = |statement: &str| statement.starts_with("begin") || statement == "commit";
+    let others = ["tokens", "with ordinality", "rollback", "server_keys"];
+    let own = |statement: &String| !is_around(statement) && !others.iter().any(|other| statement.contains(other));
     let mut headers: Vec<(String, String)> =
         answered.headers.iter().map(|(name, value)| (name.to_string(), plain(value.to_str().unwrap()))).collect();
     headers.retain(|(name, _)| name != "x-request-id");
@@ -298,21 +301,8 @@ async fn outcome(app: &TestApp, position: &Position, id: &str) -> Outcome {
         status: answered.status.as_u16(),
         headers,
         texts: answers.iter().map(|answer| format!("{} {}", answer.status, plain(&answer.text))).collect(),
-        statements: without_empty_transactions(statements.into_iter().filter(own)),
+        statements: statements.into_iter().filter(own).collect(),
     }
-}
-
-/// Behind a pooler every statement has a transaction, also those that were left out.
-fn without_empty_transactions(statements: impl Iterator<Item = String>) -> Vec<String> {
-    let mut kept: Vec<String> = Vec::new();
-    for statement in statements {
-        if statement == "commit" && kept.last().is_some_and(|last| last.starts_with("begin")) {
-            kept.pop();
-        } else {
-            kept.push(statement);
-        }
-    }
-    kept
 }
 
 /// What is there behind a change, as both sides of the server show it.
