@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::{Table, Value};
+use tracing_subscriber::filter::Targets;
 
 use crate::http::address::Network;
 use crate::http::serve::ServeLimits;
@@ -43,7 +44,7 @@ pub struct Config {
     /// What the server keeps on its own disk.
     pub data_dir: PathBuf,
     /// The directives of the log, checked.
-    pub log: String,
+    pub log: Targets,
     /// How the log is written.
     pub log_format: LogFormat,
     /// The certificate, or `None` for plain HTTP.
@@ -526,13 +527,14 @@ fn networks(text: &str) -> Option<Vec<Network>> {
     text.split(',').map(str::trim).filter(|network| !network.is_empty()).map(|network| network.parse().ok()).collect()
 }
 
-fn log_directives(text: &str) -> Option<String> {
-    (!text.is_empty() && tracing_subscriber::EnvFilter::try_new(text).is_ok()).then(|| text.to_owned())
+fn log_directives(text: &str) -> Option<Targets> {
+    if text.is_empty() { None } else { text.parse().ok() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tracing_subscriber::filter::LevelFilter;
 
     fn load(env: &[(&str, &str)], file: Option<&str>) -> Result<Config, String> {
         let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -570,7 +572,7 @@ mod tests {
         let file = "listen = \"127.0.0.1:1\"\n[limits]\nmembers = 7\nbody_bytes = 8\n";
         let config = load(&[("FRONTDESK_LIMITS_BODY_BYTES", "9"), ("FRONTDESK_LOG", "debug")], Some(file)).unwrap();
         assert_eq!((config.listen.port(), config.limits.members, config.limits.body_bytes), (1, 7, 9));
-        assert_eq!(config.log, "debug");
+        assert_eq!(config.log, Targets::new().with_default(LevelFilter::DEBUG));
     }
 
     #[test]

@@ -10,6 +10,8 @@ use frontdesk::{
     directory::{Directory, Server},
 };
 
+use tracing_subscriber::filter::Targets;
+
 use super::{COMMAND_LOG, Failure, failure::causes, log, open, say};
 
 /// The oldest PostgreSQL that is tested.
@@ -66,7 +68,7 @@ pub(super) async fn doctor() -> Result<(), Failure> {
             return report.end();
         }
     };
-    log(&config, COMMAND_LOG);
+    log(&config, Targets::new().with_default(COMMAND_LOG));
     report.add(Good("settings: all known and in range".into()))?;
     report.add(public_url(config.public_url.as_deref(), config.listen.ip().is_loopback()))?;
     let cluster = match &config.database.url {

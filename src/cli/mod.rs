@@ -18,13 +18,18 @@ use frontdesk::{
     config::{Config, LogFormat},
     directory::{self, Conformance, Directory, Format, PoolSettings, Profile, Provider, Scope},
 };
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    fmt,
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
 use uuid::Uuid;
 
 pub(crate) use self::failure::Failure;
 
 /// What commands beside the server log: they answer for themselves.
-const COMMAND_LOG: &str = "warn";
+const COMMAND_LOG: LevelFilter = LevelFilter::WARN;
 
 /// A SCIM 2.0 service provider with a workplace directory behind it.
 ///
@@ -228,22 +233,23 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
         Command::Serve { insecure_http } => {
             config.insecure_http |= insecure_http;
-            log(&config, &config.log);
+            log(&config, config.log.clone());
             serve::serve(config).await
         }
         command => {
-            log(&config, COMMAND_LOG);
+            log(&config, Targets::new().with_default(COMMAND_LOG));
             commands::run(&config, command).await
         }
     }
 }
 
 /// Sends the log to stderr. Set up once in a process.
-fn log(config: &Config, directives: &str) {
-    let builder = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(directives)).with_writer(std::io::stderr);
+fn log(config: &Config, targets: Targets) {
+    let log = tracing_subscriber::registry().with(targets);
+    let lines = fmt::layer().with_writer(std::io::stderr);
     match config.log_format {
-        LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
-        LogFormat::Json => builder.json().flatten_event(true).init(),
+        LogFormat::Text => log.with(lines.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))).init(),
+        LogFormat::Json => log.with(lines.json().flatten_event(true)).init(),
     }
 }
 

@@ -20,12 +20,12 @@ pub(super) fn write_filter(user: bool, filter: &Filter, statement: &mut Statemen
     }
     statement.sql(" and ");
     if let Some(value) = value_alone(filter).filter(|_| !uses.meta && matches!(uses.memberships, Memberships::None)) {
-        statement.sql("r.folded @@ ").bind(value.to_jsonpath()).sql("::jsonpath and jsonb_path_match(r.folded, ");
-        statement.bind(filter.to_jsonpath()).sql("::jsonpath, '{}', true)");
+        statement.sql("r.folded @@ ").jsonpath(value.to_jsonpath()).sql(" and jsonb_path_match(r.folded, ");
+        statement.jsonpath(filter.to_jsonpath()).sql(", '{}', true)");
         return;
     }
     write_searchable(user, &uses, statement);
-    statement.sql(" @@ ").bind(filter.to_jsonpath()).sql("::jsonpath");
+    statement.sql(" @@ ").jsonpath(filter.to_jsonpath());
 }
 
 /// Of the conditions in a value path, `emails[type eq "work" and value eq "a@b.c"]`, the one on the value: it alone is looked up in the

@@ -220,7 +220,7 @@ impl Directory {
         let mut count = Statement::new(tenant_id, "");
         count.sql("select count(*) from users r where r.tenant_id = $1");
         filters.iter().for_each(|filter| write_filter(filter, &mut count));
-        let total = count.0.build_query_scalar().fetch_one(&self.pool).await?;
+        let total = count.query.build_query_scalar().fetch_one(&self.pool).await?;
         let mut rows = self.employees_placed(tenant_id, &filters, search.order, after.as_ref(), limit.saturating_add(1)).await?;
         let more = i64::try_from(rows.len()).unwrap_or(i64::MAX) > limit;
         rows.truncate(usize::try_from(limit).unwrap_or_default());
@@ -256,7 +256,7 @@ impl Directory {
             _ => ") select p.seq, p.sort_key as sort_value, e.*",
         });
         statement.sql(" from page p join employees e on e.tenant_id = $1 and e.id = p.id order by ").sql(order_by(order));
-        Ok(statement.0.build_query_as().fetch_all(&self.pool).await?)
+        Ok(statement.query.build_query_as().fetch_all(&self.pool).await?)
     }
 
     /// A filter on the manager needs the keys under which others may refer to them.

@@ -92,7 +92,7 @@ impl Directory {
         statement.sql(" and r.seq > ").bind(after).sql(" order by r.seq limit ").bind(PART);
         let mut transaction = self.pool.begin().await?;
         sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *transaction).await?;
-        let rows = statement.0.build().fetch_all(&mut *transaction).await?;
+        let rows = statement.query.build().fetch_all(&mut *transaction).await?;
         let Some(last) = rows.last() else {
             transaction.commit().await?;
             return Ok(None);

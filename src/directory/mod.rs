@@ -33,6 +33,7 @@ mod pool;
 mod recompute;
 mod resource;
 mod retention;
+mod scans;
 mod search;
 mod search_sql;
 mod tenants;
@@ -122,6 +123,7 @@ pub struct Directory {
     refusals: Arc<events::RefusalLog>,
     walks: Arc<walks::Walks>,
     counts: Arc<counts::Counts>,
+    scans: Arc<scans::Scans>,
     growth: Arc<growth::Growth>,
     cursor_key: Arc<OnceCell<SealingKey>>,
     /// The longest a unit of work may take.
@@ -164,6 +166,7 @@ impl Directory {
             refusals,
             walks: Arc::default(),
             counts: Arc::default(),
+            scans: Arc::new(scans::Scans::new(settings)),
             growth: Arc::default(),
             cursor_key: Arc::default(),
             unit_max: unit_max(settings),
@@ -319,6 +322,7 @@ mod tests {
             refusals,
             walks: Arc::default(),
             counts: Arc::default(),
+            scans: Arc::new(scans::Scans::new(&settings(Duration::from_secs(1)))),
             growth: Arc::default(),
             cursor_key: Arc::default(),
             unit_max: UNIT_MAX,

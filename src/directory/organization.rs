@@ -87,7 +87,7 @@ impl Directory {
         statement.sql(") select (select count(*) from counts) as names, c.* from counts c where ");
         statement.bind(after.map(str::to_owned)).sql("::text is null or c.name > ").bind(after.map(str::to_owned));
         statement.sql("::text order by c.name limit ").bind(limit.saturating_add(1));
-        let mut rows: Vec<Row> = statement.0.build_query_as().fetch_all(&self.pool).await?;
+        let mut rows: Vec<Row> = statement.query.build_query_as().fetch_all(&self.pool).await?;
         let total = rows.first().map_or(0, |row| row.names);
         let more = i64::try_from(rows.len()).unwrap_or(i64::MAX) > limit;
         rows.truncate(usize::try_from(limit).unwrap_or_default());

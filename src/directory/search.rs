@@ -10,7 +10,7 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
-use super::conditions::write_filter;
+use super::conditions::{Lookup, has_equality, write_filter};
 use super::memberships::{all_groups, groups_json};
 use super::search_sql::{self, Statement};
 use super::{Directory, Error, Stored};
@@ -98,12 +98,13 @@ impl Directory {
         let mut statement = Statement::new(tenant_id, base);
         // One more than wanted tells whether there is more.
         let limit_and_one = limit.saturating_add(1);
-        let by_index = search_sql::write_by_index(search, place, limit_and_one, &mut statement);
-        if !by_index {
+        if !search_sql::write_by_index(search, place, limit_and_one, &mut statement) {
             search_sql::write(search, place, limit_and_one, &mut statement);
         }
-        // A plan that is kept would have been made for the few that there were: only what one index answers stays the same.
-        let rows = statement.0.build().persistent(by_index).fetch_all(&self.pool).await?;
+        let keeps_plan = statement.keeps_plan;
+        let pool = self.pool.clone();
+        let finding = async move { Ok(statement.query.build().persistent(keeps_plan).fetch_all(&pool).await?) };
+        let rows = if search.is_scan() { self.scans.run(finding).await? } else { finding.await? };
         let total = rows.first().map(|row| row.try_get::<Option<i64>, _>("total")).transpose()?.flatten();
         // A page without results is one row that holds the total alone.
         let mut found = rows.iter().filter_map(|row| found(search, base, row).transpose()).collect::<Result<Vec<_>, sqlx::Error>>()?;
@@ -163,7 +164,11 @@ impl Directory {
             }
         }
         statement.sql(")");
-        let count = statement.0.build_query_scalar().fetch_one(&self.pool).await?;
+        let pool = self.pool.clone();
+        let counting = async move { Ok(statement.query.build_query_scalar().fetch_one(&pool).await?) };
+        // A count without a filter reads an index alone, and is remembered when it is much.
+        let scans = search.parts.iter().any(|part| part.filter.is_some() && part.is_scanned(false));
+        let count = if scans { self.scans.run(counting).await? } else { counting.await? };
         if let Some(counted) = counted {
             self.counts.remember(counted, count, asked_at);
         }
@@ -192,7 +197,20 @@ fn found(search: &Search, base: &str, row: &PgRow) -> Result<Option<Found>, sqlx
     Ok(Some(Found { resource_type, position, stored }))
 }
 
+impl Part {
+    /// Whether every resource of the type is looked at to find the results.
+    fn is_scanned(&self, sorted: bool) -> bool {
+        let user = self.is_user();
+        self.filter.as_ref().map_or(sorted, |filter| Lookup::of(user, filter).is_none() && !has_equality(user, filter))
+    }
+}
+
 impl Search {
+    /// Whether no index finds the results.
+    fn is_scan(&self) -> bool {
+        self.parts.iter().any(|part| part.is_scanned(self.sorted))
+    }
+
     /// Whether the order of the results is that of an index, and all resources are results.
     pub(super) fn is_browsing(&self) -> bool {
         !self.sorted && self.parts.iter().all(|part| part.filter.is_none())

@@ -17,18 +17,22 @@ use crate::scim::jsonpath::value_path;
 use crate::scim::schema::{AttrPath, Kind};
 
 /// A statement in the making. `sql` takes only text of this program.
-pub(super) struct Statement(pub(super) QueryBuilder<Postgres>);
+pub(super) struct Statement {
+    pub(super) query: QueryBuilder<Postgres>,
+    /// Whether PostgreSQL may keep its plan: only what one index answers stays the same when a directory grows.
+    pub(super) keeps_plan: bool,
+}
 
 impl Statement {
     /// `$1` is the tenant and `$2` the base in every statement.
     pub(super) fn new(tenant_id: Uuid, base: &str) -> Self {
-        let mut statement = Self(QueryBuilder::new("with request as (select "));
+        let mut statement = Self { query: QueryBuilder::new("with request as (select "), keeps_plan: false };
         statement.bind(tenant_id).sql("::uuid as tenant_id, ").bind(base.to_owned()).sql("::text as base) ");
         statement
     }
 
     pub(super) fn sql(&mut self, part: &'static str) -> &mut Self {
-        self.0.push(part);
+        self.query.push(part);
         self
     }
 
@@ -38,8 +42,15 @@ impl Statement {
         self.sql("(select ").bind(number).sql("::bigint)")
     }
 
+    /// Binds a jsonpath. Where the plan is to be kept it is read once, out of the planner's sight: else PostgreSQL reckons with reading it
+    /// again for each of the many rows that it expects, and plans every time for the path of the moment.
+    pub(super) fn jsonpath(&mut self, path: String) -> &mut Self {
+        let (before, after) = if self.keeps_plan { ("(select ", "::jsonpath)") } else { ("", "::jsonpath") };
+        self.sql(before).bind(path).sql(after)
+    }
+
     pub(super) fn bind<T: 'static + Encode<'static, Postgres> + Type<Postgres> + Send>(&mut self, value: T) -> &mut Self {
-        self.0.push_bind(value);
+        self.query.push_bind(value);
         self
     }
 }
@@ -57,6 +68,7 @@ pub(super) fn write_by_index(search: &Search, place: &Place, limit: i64, stateme
             None => return false,
         },
     };
+    statement.keeps_plan = true;
     let (after, offset) =
         (place.position().map_or(i64::MIN, |position| position.seq), if let Place::Offset(offset) = place { *offset } else { 0 });
     let resources = if part.is_user() { "users r where r.tenant_id = $1" } else { "groups r where r.tenant_id = $1" };

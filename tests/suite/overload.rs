@@ -2,6 +2,7 @@
 //! authenticate of one address, memory for bodies. A request is held in progress by not reading its answer.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -12,7 +13,7 @@ use serde_json::json;
 use sqlx::Connection as _;
 
 use crate::app::{Answer, TestApp, answer, app_on, app_with};
-use crate::support::{self, observer, unique};
+use crate::support::{self, OwnDatabase, observer, unique};
 
 async fn app(settings: &[(&str, &str)]) -> TestApp {
     app_with(Profile::SpaceIq, Conformance::Lenient, settings).await
@@ -111,6 +112,41 @@ async fn a_tenant_above_its_limit_does_not_wait_for_the_database() {
     lock.rollback().await.unwrap();
     waiting.await.unwrap().expect(204);
     app.get("/Users").await.expect(200);
+}
+
+/// A search that no index answers reads all there is, for seconds: so few are let in that whoever asks for one resource finds a
+/// connection all the same.
+#[tokio::test]
+async fn searches_that_scan_leave_connections_to_the_others() {
+    let own = OwnDatabase::create().await;
+    let settings = PoolSettings { pool_size: 2, acquire_timeout: Duration::from_millis(500), ..support::settings() };
+    let directory = own.directory_with(&settings).await;
+    directory.migrate().await.unwrap();
+    let app = app_on(directory, Profile::SpaceIq, Conformance::Lenient, &[]).await;
+    let id = app.user("ann").await;
+    let mut session = own.session().await;
+    let mut lock = session.begin().await.unwrap();
+    sqlx::query("lock table groups in access exclusive mode").execute(&mut *lock).await.unwrap();
+    let scan = "/Groups?filter=displayName co \"x\"";
+    let scanning = tokio::spawn({
+        let app = app.clone();
+        async move { app.get(scan).await }
+    });
+    let waits = "select exists (select from pg_locks where not granted and relation = 'groups'::regclass)";
+    while !sqlx::query_scalar::<_, bool>(waits).fetch_one(&mut *lock).await.unwrap() {
+        tokio::task::yield_now().await;
+    }
+    told_to_come_again(app.get(scan).await, 503, "too busy");
+    told_to_come_again(app.get("/Groups?sortBy=displayName").await, 503, "too busy");
+    app.get(&format!("/Users/{id}?excludedAttributes=groups")).await.expect(200);
+    app.get("/Users?filter=userName eq \"ann\"&excludedAttributes=groups").await.expect(200);
+    // A client that goes away frees no place: PostgreSQL is still at it.
+    scanning.abort();
+    told_to_come_again(app.get(scan).await, 503, "too busy");
+    lock.rollback().await.unwrap();
+    app.get(scan).await.expect(200);
+    app.directory.close().await;
+    own.drop().await;
 }
 
 #[tokio::test]

@@ -1,0 +1,44 @@
+//! Searches that no index answers read every resource of a tenant, and of a million that takes seconds of a processor. So only a
+//! share of the pool's connections is lent to them at once: whoever asks for one resource finds a connection, however many others
+//! search. Not here: what ends a search that takes too long, which is PostgreSQL's `statement_timeout`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tracing::Instrument as _;
+
+use super::{Error, PoolSettings};
+
+/// The part of the pool's connections that scans may have: one in so many, and one in any case.
+const SHARE: u32 = 4;
+
+/// The places for scans.
+#[derive(Debug)]
+pub(super) struct Scans {
+    places: Arc<Semaphore>,
+    patience: Duration,
+}
+
+impl Scans {
+    pub(super) fn new(settings: &PoolSettings) -> Self {
+        let places = usize::try_from(settings.pool_size / SHARE).unwrap_or(usize::MAX);
+        Self { places: Arc::new(Semaphore::new(places.clamp(1, Semaphore::MAX_PERMITS))), patience: settings.acquire_timeout }
+    }
+
+    /// Does what scans, as soon as there is a place for it. It keeps the place until PostgreSQL is done, also when the caller goes
+    /// away: what was dropped would go on in the database without being counted.
+    ///
+    /// # Errors
+    /// `Unavailable` when there is no place in the time in which a connection must be free, or the scan's own.
+    pub(super) async fn run<T: Send + 'static>(&self, scan: impl Future<Output = Result<T, Error>> + Send + 'static) -> Result<T, Error> {
+        let waiting = tokio::time::timeout(self.patience, Arc::clone(&self.places).acquire_owned());
+        let place = waiting.await.map_err(|late| Error::Unavailable(Box::new(late)))?.map_err(Error::internal)?;
+        let scanning = async move {
+            let found = scan.await;
+            drop(place);
+            found
+        };
+        tokio::spawn(scanning.in_current_span()).await.map_err(Error::internal)?
+    }
+}
