@@ -160,7 +160,8 @@ fn judge(bench: &mut Bench, contest: &Contest, users: usize) {
             let (goal, measured, met) = match goal {
                 Goal::Rate(least) => {
                     let ratio = own.per_second / other_one.per_second;
-                    (format!(">= {least:.2} of the rate of: {other}"), format!("{ratio:.2}"), ratio >= *least)
+                    // Cut off and not rounded: 0.80 is what meets a goal of 0.80.
+                    (format!(">= {least:.2} of the rate of: {other}"), format!("{:.2}", (ratio * 100.0).floor() / 100.0), ratio >= *least)
                 }
                 Goal::P50(most) => {
                     let ratio = own.p50_ms / other_one.p50_ms;

@@ -71,6 +71,8 @@ pub(super) fn write_by_index(search: &Search, place: &Place, limit: i64, stateme
     statement.keeps_plan = true;
     let (after, offset) =
         (place.position().map_or(i64::MIN, |position| position.seq), if let Place::Offset(offset) = place { *offset } else { 0 });
+    // The first page needs no place, and is what a provider asks for before each of its changes.
+    let is_first = *place == Place::Offset(0);
     let resources = if part.is_user() { "users r where r.tenant_id = $1" } else { "groups r where r.tenant_id = $1" };
     if let ByIndex::Hits(filter) = &found {
         // Without resources around the ids, since there may be many; the page's resources are then looked up one by one (`offset 0`
@@ -89,16 +91,15 @@ pub(super) fn write_by_index(search: &Search, place: &Place, limit: i64, stateme
     write_shown(part, statement);
     match &found {
         ByIndex::Hits(_) => {
-            statement
-                .sql("select r.* from (select id, seq from hits where seq > ")
-                .unknown(after)
-                .sql(" order by seq limit ")
-                .unknown(limit);
-            statement.sql(" offset ").unknown(offset).sql(") page, lateral (select * from ").sql(resources);
-            statement.sql(" and r.id = page.id offset 0) r");
+            statement.sql("select r.* from (select id, seq from hits");
+            if is_first {
+                statement.sql(" order by seq limit ").unknown(limit);
+            } else {
+                statement.sql(" where seq > ").unknown(after).sql(" order by seq limit ").unknown(limit).sql(" offset ").unknown(offset);
+            }
+            statement.sql(") page, lateral (select * from ").sql(resources).sql(" and r.id = page.id offset 0) r");
         }
-        // The first page needs no place, and is what a provider asks for before each of its changes.
-        ByIndex::Few(_) if *place == Place::Offset(0) => {
+        ByIndex::Few(_) if is_first => {
             statement.sql("select * from hits order by seq limit ").unknown(limit);
         }
         ByIndex::Few(_) => {
@@ -108,7 +109,7 @@ pub(super) fn write_by_index(search: &Search, place: &Place, limit: i64, stateme
         ByIndex::One(lookup) => {
             statement.sql("select r.* from ").sql(resources);
             lookup.write(statement);
-            if *place != Place::Offset(0) {
+            if !is_first {
                 statement.sql(" and r.seq > ").unknown(after).sql(" limit ").unknown(limit).sql(" offset ").unknown(offset);
             }
         }

@@ -119,7 +119,7 @@ async fn a_tenant_above_its_limit_does_not_wait_for_the_database() {
 #[tokio::test]
 async fn searches_that_scan_leave_connections_to_the_others() {
     let own = OwnDatabase::create().await;
-    let settings = PoolSettings { pool_size: 2, acquire_timeout: Duration::from_millis(500), ..support::settings() };
+    let settings = PoolSettings { pool_size: 2, acquire_timeout: Duration::from_millis(200), ..support::settings() };
     let directory = own.directory_with(&settings).await;
     directory.migrate().await.unwrap();
     let app = app_on(directory, Profile::SpaceIq, Conformance::Lenient, &[]).await;
