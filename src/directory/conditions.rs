@@ -91,12 +91,23 @@ pub(super) fn has_equality(user: bool, filter: &Filter) -> bool {
         })
 }
 
+/// Whether an index finds the few that a filter may match, so that not every resource is looked at.
+pub(super) fn is_found_by_index(user: bool, filter: &Filter) -> bool {
+    let narrows = |conjunct| narrowing(user, conjunct).is_some();
+    Lookup::of(user, filter).is_some() || has_equality(user, filter) || filter.conjuncts().iter().any(narrows)
+}
+
+/// The memberships of which a resource must have one.
+fn narrowing(user: bool, conjunct: &Filter) -> Option<Vec<Uuid>> {
+    match Uses::of(user, conjunct).memberships {
+        Memberships::Ids(ids) if requires_membership(user, conjunct) => Some(ids),
+        _ => None,
+    }
+}
+
 /// A condition on one membership finds its few resources by the index on memberships; the jsonpath then checks the rest.
 fn write_narrowing(user: bool, conjunct: &Filter, statement: &mut Statement) {
-    let Memberships::Ids(ids) = Uses::of(user, conjunct).memberships else { return };
-    if !requires_membership(user, conjunct) {
-        return;
-    }
+    let Some(ids) = narrowing(user, conjunct) else { return };
     if user {
         statement
             .sql(
@@ -265,5 +276,44 @@ pub(super) fn write_searchable(user: bool, uses: &Uses, statement: &mut Statemen
             .sql("::uuid[] is null or s.child_id = any (")
             .bind(ids)
             .sql("::uuid[]))) one having count(*) > 0), '{}'))");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scim::catalog::{GROUP, USER};
+    use crate::scim::reader::Reader;
+
+    #[test]
+    fn what_identity_providers_look_up_is_found_by_an_index() {
+        let id = Uuid::max();
+        let indexed = |user, filter: &str| {
+            let filter = Filter::parse(if user { &USER } else { &GROUP }, filter, &mut Reader::default()).expect(filter);
+            is_found_by_index(user, &filter)
+        };
+        for filter in [
+            "userName eq \"a\"",
+            "externalId eq \"a\"",
+            "emails.value eq \"a\"",
+            "emails[type eq \"work\" and value eq \"a\"]",
+            "active eq true and nickName eq \"a\"",
+            &format!("groups.value eq \"{id}\""),
+            &format!("groups[value eq \"{id}\"] and title co \"a\""),
+        ] {
+            assert!(indexed(true, filter), "{filter}");
+        }
+        for filter in ["displayName eq \"a\"", &format!("id eq \"{id}\" and members eq \"{id}\""), &format!("members.value eq \"{id}\"")] {
+            assert!(indexed(false, filter), "{filter}");
+        }
+        for filter in [
+            "title co \"a\"",
+            "title pr",
+            "not (title eq \"a\")",
+            "title eq \"a\" or active eq true",
+            "meta.lastModified gt \"2026-01-01T00:00:00Z\"",
+        ] {
+            assert!(!indexed(true, filter), "{filter}");
+        }
     }
 }

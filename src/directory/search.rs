@@ -10,7 +10,7 @@ use sqlx::Row as _;
 use sqlx::postgres::PgRow;
 use uuid::Uuid;
 
-use super::conditions::{Lookup, has_equality, write_filter};
+use super::conditions::{is_found_by_index, write_filter};
 use super::memberships::{all_groups, groups_json};
 use super::search_sql::{self, Statement};
 use super::{Directory, Error, Stored};
@@ -200,8 +200,7 @@ fn found(search: &Search, base: &str, row: &PgRow) -> Result<Option<Found>, sqlx
 impl Part {
     /// Whether every resource of the type is looked at to find the results.
     fn is_scanned(&self, sorted: bool) -> bool {
-        let user = self.is_user();
-        self.filter.as_ref().map_or(sorted, |filter| Lookup::of(user, filter).is_none() && !has_equality(user, filter))
+        self.filter.as_ref().map_or(sorted, |filter| !is_found_by_index(self.is_user(), filter))
     }
 }
 
