@@ -32,8 +32,8 @@ const USERS: u64 = 200;
 /// The least share of the peak, in percent.
 const SHARE_MIN: f64 = 80.0;
 
-/// How long a client that was turned away waits: a quarter of what it was asked to.
-const PAUSE: Duration = Duration::from_millis(250);
+/// How long a client that was turned away waits, which is what `Retry-After` asks.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// What clients got.
 #[derive(Debug, Default)]
