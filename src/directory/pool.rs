@@ -317,6 +317,20 @@ impl<'p> Executor<'p> for &'_ Pool {
         stream::once(all).try_flatten().boxed()
     }
 
+    fn fetch_all<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Vec<PgRow>, sqlx::Error>>
+    where
+        'p: 'e,
+        E: 'q + Execute<'q, Postgres>,
+    {
+        let pool = self.clone();
+        Box::pin(async move {
+            let mut session = pool.acquire().await?;
+            let rows = session.fetch_all(query).await?;
+            session.finish().await?;
+            Ok(rows)
+        })
+    }
+
     fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, Result<Option<PgRow>, sqlx::Error>>
     where
         'p: 'e,

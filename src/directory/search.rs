@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::conditions::{is_found_by_index, write_filter};
 use super::memberships::{all_groups, groups_json};
-use super::search_sql::{self, Statement};
+use super::search_sql::{self, FEW, Statement};
 use super::{Directory, Error, Stored};
 use crate::scim::catalog;
 use crate::scim::cursor::Position;
@@ -95,6 +95,14 @@ impl Directory {
     /// # Errors
     /// `Unavailable` when it takes longer than the statement timeout.
     pub async fn page(&self, tenant_id: Uuid, base: &str, search: &Search, place: &Place, limit: i64) -> Result<Page, Error> {
+        let wanted = usize::try_from(limit).unwrap_or_default();
+        if *place == Place::Offset(0)
+            && let Some(mut found) = self.few(tenant_id, base, search).await?
+        {
+            let (total, more) = (i64::try_from(found.len()).ok(), found.len() > wanted);
+            found.truncate(wanted);
+            return Ok(Page { found, more, total });
+        }
         let mut statement = Statement::new(tenant_id, base);
         // One more than wanted tells whether there is more.
         let limit_and_one = limit.saturating_add(1);
@@ -105,17 +113,32 @@ impl Directory {
         let pool = self.pool.clone();
         let finding = async move { Ok(statement.query.build().persistent(keeps_plan).fetch_all(&pool).await?) };
         let rows = if search.is_scan() { self.scans.run(finding).await? } else { finding.await? };
-        let total = rows.first().map(|row| row.try_get::<Option<i64>, _>("total")).transpose()?.flatten();
+        let total = rows.first().map(|row| row.try_get::<Option<i64>, _>(TOTAL)).transpose()?.flatten();
         // A page without results is one row that holds the total alone.
         let mut found = rows.iter().filter_map(|row| found(search, base, row).transpose()).collect::<Result<Vec<_>, sqlx::Error>>()?;
         self.complete_groups(tenant_id, base, search, &mut found).await?;
-        let wanted = usize::try_from(limit).unwrap_or_default();
         let more = found.len() > wanted;
         found.truncate(wanted);
         if place.is_backward() {
             found.reverse();
         }
         Ok(Page { found, more, total })
+    }
+
+    /// All results, where an index finds them and they are fewer than [`FEW`].
+    async fn few(&self, tenant_id: Uuid, base: &str, search: &Search) -> Result<Option<Vec<Found>>, Error> {
+        let mut statement = Statement::new(tenant_id, base);
+        if !search_sql::write_few(search, &mut statement) {
+            return Ok(None);
+        }
+        let rows = statement.query.build().persistent(statement.keeps_plan).fetch_all(&self.pool).await?;
+        if rows.len() >= FEW {
+            return Ok(None);
+        }
+        let mut found = rows.iter().filter_map(|row| found(search, base, row).transpose()).collect::<Result<Vec<_>, sqlx::Error>>()?;
+        found.sort_unstable_by_key(|found| found.position.seq);
+        self.complete_groups(tenant_id, base, search, &mut found).await?;
+        Ok(Some(found))
     }
 
     /// Reads the groups of those users whose groups are in groups: in one statement for all of them.
@@ -167,7 +190,7 @@ impl Directory {
         let pool = self.pool.clone();
         let counting = async move { Ok(statement.query.build_query_scalar().fetch_one(&pool).await?) };
         // A count without a filter reads an index alone, and is remembered when it is much.
-        let scans = search.parts.iter().any(|part| part.filter.is_some() && part.is_scanned(false));
+        let scans = search.parts.iter().any(|part| part.is_scanned(false));
         let count = if scans { self.scans.run(counting).await? } else { counting.await? };
         if let Some(counted) = counted {
             self.counts.remember(counted, count, asked_at);
@@ -176,22 +199,26 @@ impl Directory {
     }
 }
 
+/// The column of the total. A row of `search_sql` has its columns in this order: total, rank, sort, id, seq, version, document,
+/// created_at, updated_at, memberships, groups.
+const TOTAL: usize = 0;
+
 fn found(search: &Search, base: &str, row: &PgRow) -> Result<Option<Found>, sqlx::Error> {
-    let Some(id) = row.try_get::<Option<Uuid>, _>("id")? else { return Ok(None) };
-    let position = Position { rank: row.try_get("rank")?, sort: row.try_get("sort")?, seq: row.try_get("seq")? };
+    let Some(id) = row.try_get::<Option<Uuid>, _>(3)? else { return Ok(None) };
+    let position = Position { rank: row.try_get(1)?, sort: row.try_get(2)?, seq: row.try_get(4)? };
     let part = usize::try_from(position.rank).ok().and_then(|rank| search.parts.get(rank));
     let resource_type = part.expect("the statement numbers the parts").resource_type;
-    let groups: Option<Vec<Option<String>>> = row.try_get("groups")?;
+    let groups: Option<Vec<Option<String>>> = row.try_get(10)?;
     let memberships = match groups {
         Some(groups) => groups_json(base, &groups),
-        None => row.try_get("memberships")?,
+        None => row.try_get(9)?,
     };
     let stored = Stored {
         id,
-        version: row.try_get("version")?,
-        document: row.try_get("document")?,
-        created_at: row.try_get("created_at")?,
-        updated_at: row.try_get("updated_at")?,
+        version: row.try_get(5)?,
+        document: row.try_get(6)?,
+        created_at: row.try_get(7)?,
+        updated_at: row.try_get(8)?,
         memberships,
     };
     Ok(Some(Found { resource_type, position, stored }))

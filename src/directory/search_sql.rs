@@ -12,7 +12,6 @@ use super::conditions::{Lookup, Memberships, Uses, has_equality, write_filter, w
 use super::memberships::{direct_groups, members_of_group, members_of_listed_group, weight_of_group};
 use super::search::{Part, Place, Search};
 use crate::scim::cursor::{Position, SORT_KEY_CHARS};
-use crate::scim::filter::Filter;
 use crate::scim::jsonpath::value_path;
 use crate::scim::schema::{AttrPath, Kind};
 
@@ -55,88 +54,75 @@ impl Statement {
     }
 }
 
-/// Writes the statement of a page whose resources one index finds: all of a type in the order of creation, a lookup, or the hits of
+macro_rules! few {
+    () => {
+        10
+    };
+}
+
+/// Results that are fewer are read by a small statement of their own ([`write_few`]): providers look for one resource before each of
+/// their changes.
+pub(super) const FEW: usize = few!();
+
+/// Writes the statement that finds up to [`FEW`] results, without their order and their total, where an index finds them. Gives whether
+/// one does; if not, nothing was written.
+pub(super) fn write_few(search: &Search, statement: &mut Statement) -> bool {
+    let ([part], false) = (&search.parts[..], search.sorted) else { return false };
+    let Some(filter) = &part.filter else { return false };
+    let lookup = Lookup::of(part.is_user(), filter);
+    if lookup.is_none() && !has_equality(part.is_user(), filter) {
+        return false;
+    }
+    statement.keeps_plan = true;
+    let resources = if part.is_user() { "users r where r.tenant_id = $1" } else { "groups r where r.tenant_id = $1" };
+    if lookup.is_some_and(|lookup| lookup.is_unique()) {
+        statement.sql("select null::bigint as total");
+        write_shown(part, statement);
+        statement.sql("select r.* from ").sql(resources);
+        write_filter(part.is_user(), filter, statement);
+    } else {
+        // Out of sight of the limit: else PostgreSQL may look at one resource after the other, since it needs so few.
+        statement.sql(", hits as materialized (select r.id, r.seq, r.version, r.document, r.created_at, r.updated_at from ").sql(resources);
+        write_filter(part.is_user(), filter, statement);
+        statement.sql(") select null::bigint as total");
+        write_shown(part, statement);
+        statement.sql(concat!("select * from hits limit ", few!()));
+    }
+    statement.sql(if part.is_user() { ") u" } else { ") g" });
+    true
+}
+
+/// Writes the statement of a page whose resources one index finds: all of a type in the order of creation, or the hits of a lookup or
 /// an equality. Gives whether it is such a page; if not, nothing was written.
 pub(super) fn write_by_index(search: &Search, place: &Place, limit: i64, statement: &mut Statement) -> bool {
     let ([part], false, false) = (&search.parts[..], search.sorted, place.is_backward()) else { return false };
-    let found = match &part.filter {
-        None => ByIndex::All,
-        Some(filter) => match Lookup::of(part.is_user(), filter) {
-            Some(lookup) if lookup.is_unique() => ByIndex::One(lookup),
-            Some(lookup) => ByIndex::Few(lookup),
-            None if has_equality(part.is_user(), filter) => ByIndex::Hits(filter),
-            None => return false,
-        },
+    let hits = match &part.filter {
+        None => None,
+        Some(filter) if Lookup::of(part.is_user(), filter).is_some() || has_equality(part.is_user(), filter) => Some(filter),
+        Some(_) => return false,
     };
     statement.keeps_plan = true;
     let (after, offset) =
         (place.position().map_or(i64::MIN, |position| position.seq), if let Place::Offset(offset) = place { *offset } else { 0 });
-    // The first page needs no place, and is what a provider asks for before each of its changes.
-    let is_first = *place == Place::Offset(0);
     let resources = if part.is_user() { "users r where r.tenant_id = $1" } else { "groups r where r.tenant_id = $1" };
-    if let ByIndex::Hits(filter) = &found {
+    if let Some(filter) = hits {
         // Without resources around the ids, since there may be many; the page's resources are then looked up one by one (`offset 0`
         // keeps PostgreSQL from reading all of them instead).
         statement.sql(", hits as materialized (select r.id, r.seq from ").sql(resources);
         write_filter(part.is_user(), filter, statement);
         statement.sql(") select (select count(*) from hits) as total");
-    } else if let ByIndex::Few(lookup) = &found {
-        // First all of them: with the order in the same query PostgreSQL may take the index of the order for them.
-        statement.sql(", hits as materialized (select r.id, r.seq, r.version, r.document, r.created_at, r.updated_at from ").sql(resources);
-        lookup.write(statement);
-        statement.sql(") select null::bigint as total");
+        write_shown(part, statement);
+        statement.sql("select r.* from (select id, seq from hits where seq > ").unknown(after);
+        statement.sql(" order by seq limit ").unknown(limit).sql(" offset ").unknown(offset);
+        statement.sql(") page, lateral (select * from ").sql(resources).sql(" and r.id = page.id offset 0) r");
     } else {
         statement.sql("select null::bigint as total");
+        write_shown(part, statement);
+        statement.sql("select r.* from ").sql(resources).sql(" and r.seq > ").unknown(after);
+        statement.sql(" order by r.seq limit ").unknown(limit).sql(" offset ").unknown(offset);
     }
-    write_shown(part, statement);
-    match &found {
-        ByIndex::Hits(_) => {
-            statement.sql("select r.* from (select id, seq from hits");
-            if is_first {
-                statement.sql(" order by seq limit ").unknown(limit);
-            } else {
-                statement.sql(" where seq > ").unknown(after).sql(" order by seq limit ").unknown(limit).sql(" offset ").unknown(offset);
-            }
-            statement.sql(") page, lateral (select * from ").sql(resources).sql(" and r.id = page.id offset 0) r");
-        }
-        ByIndex::Few(_) if is_first => {
-            statement.sql("select * from hits order by seq limit ").unknown(limit);
-        }
-        ByIndex::Few(_) => {
-            statement.sql("select * from hits where seq > ").unknown(after).sql(" order by seq limit ").unknown(limit);
-            statement.sql(" offset ").unknown(offset);
-        }
-        ByIndex::One(lookup) => {
-            statement.sql("select r.* from ").sql(resources);
-            lookup.write(statement);
-            if !is_first {
-                statement.sql(" and r.seq > ").unknown(after).sql(" limit ").unknown(limit).sql(" offset ").unknown(offset);
-            }
-        }
-        ByIndex::All => {
-            statement.sql("select r.* from ").sql(resources).sql(" and r.seq > ").unknown(after);
-            statement.sql(" order by r.seq limit ").unknown(limit).sql(" offset ").unknown(offset);
-        }
-    }
-    statement.sql(match (&found, part.is_user()) {
-        (ByIndex::One(_), true) => ") u",
-        (ByIndex::One(_), false) => ") g",
-        (_, true) => ") u order by u.seq",
-        (_, false) => ") g order by g.seq",
-    });
+    statement.sql(if part.is_user() { ") u order by u.seq" } else { ") g order by g.seq" });
     true
-}
-
-/// What finds the resources of a page.
-enum ByIndex<'a> {
-    /// The order of creation.
-    All,
-    /// A unique key.
-    One(Lookup<'a>),
-    /// A key that several may have.
-    Few(Lookup<'a>),
-    /// An equality of any attribute.
-    Hits(&'a Filter),
 }
 
 /// The columns behind the total, of the resources in the parenthesis that is opened.
@@ -191,7 +177,7 @@ pub(super) fn write(search: &Search, place: &Place, limit: i64, statement: &mut 
     statement.sql(" limit ").bind(limit);
     statement.sql(if search.is_browsing() { ") select null::bigint as total" } else { ") select (select count(*) from hits) as total" });
     statement.sql(
-        ", hits.rank, hits.seq, hits.sort::text as sort, hits.id, version, document, created_at, updated_at, memberships, groups from (",
+        ", hits.rank, hits.sort::text as sort, hits.id, hits.seq, version, document, created_at, updated_at, memberships, groups from (",
     );
     for (rank, part) in (0_i32..).zip(&search.parts) {
         statement.sql(if rank == 0 { "" } else { " union all " });

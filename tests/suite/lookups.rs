@@ -100,3 +100,52 @@ async fn known_spellings_of_one_name_conflict() {
         assert_eq!(app.get(&format!("/Users?filter={}", percent(&filter))).await.ids(), [user]);
     }
 }
+
+/// Few results and many are found by different statements; nobody may tell where one ends and the other begins.
+#[tokio::test]
+async fn results_of_any_number_come_whole_and_in_order() {
+    let app = app().await;
+    for count in [0_usize, 1, 9, 10, 11, 25] {
+        let mut users = Vec::new();
+        for index in 0..count {
+            let sent = json!({
+                "userName": format!("u{count}-{index}"), "externalId": format!("ext{count}"), "nickName": format!("nick{count}"),
+                "emails": [{ "type": "work", "value": format!("all{count}@example.com") }],
+            });
+            users.push(app.post("/Users", sent).await.expect(201).id());
+        }
+        for filter in [
+            format!("externalId eq \"ext{count}\""),
+            format!("nickName eq \"NICK{count}\""),
+            format!("emails[type eq \"work\"].value eq \"all{count}@example.com\""),
+            format!("nickName eq \"nick{count}\" and userName sw \"u{count}\""),
+        ] {
+            let filter = percent(&filter);
+            let found = app.get(&format!("/Users?filter={filter}")).await.expect(200);
+            assert_eq!((found.ids(), &found.body["totalResults"]), (users.clone(), &json!(count)), "{filter}");
+            for size in [1, 4, 10] {
+                let mut walked = Vec::new();
+                for start in (1..=count).step_by(size) {
+                    let page = app.get(&format!("/Users?filter={filter}&startIndex={start}&count={size}")).await.expect(200);
+                    assert_eq!(page.body["totalResults"], json!(count), "{filter} from {start}");
+                    walked.extend(page.ids());
+                }
+                assert_eq!(walked, users, "{filter} in pages of {size}");
+                assert_eq!(by_cursor(&app, &filter, size).await, users, "{filter} by cursor in pages of {size}");
+            }
+        }
+    }
+}
+
+/// All results of a filter, page by page.
+async fn by_cursor(app: &TestApp, filter: &str, size: usize) -> Vec<String> {
+    let (mut found, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = app.get(&format!("/Users?filter={filter}&count={size}&cursor={cursor}")).await.expect(200);
+        found.extend(page.ids());
+        match page.body["nextCursor"].as_str() {
+            Some(next) => next.clone_into(&mut cursor),
+            None => return found,
+        }
+    }
+}
