@@ -15,7 +15,7 @@ use sqlx::Executor as _;
 use uuid::Uuid;
 
 use super::passwords::PasswordChange;
-use super::users::{Hold, Terms};
+use super::user_changes::{self, Terms};
 use super::{Cause, Directory, Error, Origin, Pool, Session, ambiguous, groups, new_users, users};
 use crate::scim::ScimError;
 use crate::scim::bulk::{Action, BulkRequest, Change, Operation};
@@ -348,11 +348,17 @@ async fn write(connection: &mut Session, work: &Work, index: usize) -> Result<Op
     let (origin, id, if_match) = (&work.origin, *id, if_match.as_ref());
     let notes = &reader.notes_json();
     let password = work.password(index);
-    let terms = &Terms { password, if_match, hold: Hold::Row };
+    let terms = &Terms { password, if_match };
     let stored = match (is_group(resource_type), action) {
         (false, Action::Create(reading)) => users::create(connection, origin, id, reading, password, notes).await?,
-        (false, Action::Replace(reading)) => users::replace(connection, origin, id, reading, terms, notes).await?,
-        (false, Action::Patch(patch)) => users::patch(connection, origin, id, (patch, resource_type), terms, reader.clone()).await?,
+        (false, Action::Replace(reading)) => {
+            let plan = |origin: &_, user| user_changes::replaced(origin, id, user, reading, terms, notes);
+            user_changes::change_locked(connection, origin, id, plan).await?
+        }
+        (false, Action::Patch(patch)) => {
+            let plan = |origin: &_, user| user_changes::patched(origin, id, user, (patch, resource_type), terms, reader.clone());
+            user_changes::change_locked(connection, origin, id, plan).await?
+        }
         (true, Action::Create(reading)) => groups::create(connection, origin, id, reading, notes).await?,
         (true, Action::Replace(reading)) => groups::replace(connection, origin, id, reading, if_match, notes).await?,
         (true, Action::Patch(patch)) => groups::patch(connection, origin, id, patch, if_match, reader.clone()).await?,

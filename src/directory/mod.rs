@@ -38,6 +38,7 @@ mod search;
 mod search_sql;
 mod tenants;
 mod tokens;
+mod user_changes;
 mod users;
 mod vocabulary;
 mod walks;
