@@ -14,6 +14,7 @@ use tracing_subscriber::filter::Targets;
 
 use crate::http::address::Network;
 use crate::http::serve::ServeLimits;
+use crate::log;
 
 /// Every setting with its default, its unit and its reason.
 pub const DEFAULTS: &str = include_str!("../config/default.toml");
@@ -46,7 +47,7 @@ pub struct Config {
     /// The directives of the log, checked.
     pub log: Targets,
     /// How the log is written.
-    pub log_format: LogFormat,
+    pub log_format: log::Format,
     /// The certificate, or `None` for plain HTTP.
     pub tls: Option<TlsFiles>,
     /// The database.
@@ -57,15 +58,6 @@ pub struct Config {
     pub events: Events,
     /// How much a client may send and get.
     pub limits: Limits,
-}
-
-/// How the log is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 /// The section `[database]`.
@@ -332,8 +324,8 @@ impl Settings {
             data_dir: self.parsed("data_dir", "a directory", |text| (!text.is_empty()).then(|| PathBuf::from(text)))?,
             log: self.parsed("log", "a level such as info, or directives such as info,sqlx=warn", log_directives)?,
             log_format: self.parsed("log_format", "text or json", |text| match text {
-                "text" => Some(LogFormat::Text),
-                "json" => Some(LogFormat::Json),
+                "text" => Some(log::Format::Text),
+                "json" => Some(log::Format::Json),
                 _ => None,
             })?,
             tls: self.tls()?,

@@ -8,11 +8,12 @@ use frontdesk::{
     cluster::{Cluster, Mode},
     config::Config,
     directory::{Directory, Server},
+    log,
 };
 
 use tracing_subscriber::filter::Targets;
 
-use super::{COMMAND_LOG, Failure, failure::causes, log, open, say};
+use super::{COMMAND_LOG, Failure, failure::causes, open, say};
 
 /// The oldest PostgreSQL that is tested.
 const OLDEST_VERSION: i32 = 150_000;
@@ -68,7 +69,7 @@ pub(super) async fn doctor() -> Result<(), Failure> {
             return report.end();
         }
     };
-    log(&config, Targets::new().with_default(COMMAND_LOG));
+    log::start(config.log_format, Targets::new().with_default(COMMAND_LOG));
     report.add(Good("settings: all known and in range".into()))?;
     report.add(public_url(config.public_url.as_deref(), config.listen.ip().is_loopback()))?;
     let cluster = match &config.database.url {

@@ -15,15 +15,11 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use frontdesk::{
-    config::{Config, LogFormat},
+    config::Config,
     directory::{self, Conformance, Directory, Format, PoolSettings, Profile, Provider, Scope},
+    log,
 };
-use tracing_subscriber::{
-    filter::{LevelFilter, Targets},
-    fmt,
-    layer::SubscriberExt as _,
-    util::SubscriberInitExt as _,
-};
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use uuid::Uuid;
 
 pub(crate) use self::failure::Failure;
@@ -233,23 +229,13 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
         Command::Serve { insecure_http } => {
             config.insecure_http |= insecure_http;
-            log(&config, config.log.clone());
+            log::start(config.log_format, config.log.clone());
             serve::serve(config).await
         }
         command => {
-            log(&config, Targets::new().with_default(COMMAND_LOG));
+            log::start(config.log_format, Targets::new().with_default(COMMAND_LOG));
             commands::run(&config, command).await
         }
-    }
-}
-
-/// Sends the log to stderr. Set up once in a process.
-fn log(config: &Config, targets: Targets) {
-    let log = tracing_subscriber::registry().with(targets);
-    let lines = fmt::layer().with_writer(std::io::stderr);
-    match config.log_format {
-        LogFormat::Text => log.with(lines.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))).init(),
-        LogFormat::Json => log.with(lines.json().flatten_event(true)).init(),
     }
 }
 

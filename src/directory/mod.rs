@@ -47,9 +47,9 @@ use std::{fmt, future::Future, str::FromStr, sync::Arc, time::Duration};
 
 use sqlx::{Connection as _, Executor as _, PgConnection, migrate::Migrator, postgres::PgConnectOptions};
 use tokio::sync::OnceCell;
-use tracing::Instrument as _;
 
 use self::pool::{Pool, Session};
+use crate::log;
 use crate::scim::cursor::SealingKey;
 
 pub use self::{
@@ -229,7 +229,7 @@ impl Directory {
                 }
             }
         };
-        match tokio::spawn(task.in_current_span()).await {
+        match tokio::spawn(log::of_this_request(task)).await {
             Ok(outcome) => {
                 self.growth.note(&self.pool);
                 outcome

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use tracing::Instrument as _;
 
 use super::{Error, PoolSettings};
+use crate::log;
 
 /// The part of the pool's connections that scans may have: one in so many, and one in any case.
 const SHARE: u32 = 10;
@@ -43,6 +43,6 @@ impl Scans {
             drop(place);
             found
         };
-        tokio::spawn(scanning.in_current_span()).await.map_err(Error::internal)?
+        tokio::spawn(log::of_this_request(scanning)).await.map_err(Error::internal)?
     }
 }

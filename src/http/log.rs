@@ -7,12 +7,12 @@ use std::time::Instant;
 use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
-use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::App;
 use super::metrics::method_label;
 use crate::directory::Caller;
+use crate::log;
 
 /// The header in which a request id comes and goes.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -54,24 +54,22 @@ pub(super) async fn request<F: Future<Output = Response>>(app: &App, mut request
     request.extensions_mut().insert(id.clone());
     let id = id.text;
     let method = request.method().clone();
-    let span = tracing::info_span!("request", request.id = %id);
-    let mut response = next(request).instrument(span.clone()).await;
+    let mut response = log::of_request(Arc::clone(&id), next(request)).await;
     let caller = response.extensions_mut().remove::<Known>();
     let route = response.extensions_mut().remove::<Took>();
     let route = route.as_ref().map_or("-", |route| route.0.as_str());
     let duration = started.elapsed();
     app.metrics().observe(route, &method, response.status(), duration);
-    span.in_scope(|| {
-        tracing::info!(
-            method = method_label(&method),
-            route,
-            status = response.status().as_u16(),
-            duration_ms = (duration.as_secs_f64() * 1e6).round() / 1e3,
-            tenant.slug = caller.as_ref().map(|caller| caller.0.tenant_slug.as_str()),
-            connection.name = caller.as_ref().map(|caller| caller.0.connection_name.as_str()),
-            "answered"
-        );
-    });
+    tracing::info!(
+        method = method_label(&method),
+        route,
+        status = response.status().as_u16(),
+        duration_ms = (duration.as_secs_f64() * 1e6).round() / 1e3,
+        tenant.slug = caller.as_ref().map(|caller| caller.0.tenant_slug.as_str()),
+        connection.name = caller.as_ref().map(|caller| caller.0.connection_name.as_str()),
+        request.id = &*id,
+        "answered"
+    );
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }

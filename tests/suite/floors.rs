@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[Floor] = &[
     Floor { name: "scim", imports: &[], crates: &[] },
     Floor { name: "workplace", imports: &["scim"], crates: &[] },
-    Floor { name: "directory", imports: &["scim", "workplace"], crates: &["sqlx", "tokio"] },
+    Floor { name: "directory", imports: &["scim", "workplace", "log"], crates: &["sqlx", "tokio"] },
     // The settings of its bounds are handed down to it.
     Floor {
         name: "http",
-        imports: &["directory", "scim", "config"],
+        imports: &["directory", "scim", "config", "log"],
         crates: &["axum", "tokio", "tokio_rustls", "hyper", "hyper_util", "tower"],
     },
     // The identity providers: they know no more of us than a real one does.

@@ -35,7 +35,7 @@ pub fn listen() {
     static LISTENING: Once = Once::new();
     LISTENING.call_once(|| {
         let statements = Statements.with_filter(Targets::new().with_target("sqlx::query", Level::DEBUG));
-        let censor = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(Censor);
+        let censor = frontdesk::log::lines(frontdesk::log::Format::Text, Censor);
         tracing_subscriber::registry().with(statements).with(censor).init();
     });
 }

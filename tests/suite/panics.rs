@@ -3,13 +3,15 @@
 
 use std::process::Command;
 
+use tracing_subscriber::filter::Targets;
+
 /// Set in the process that panics.
 const PANICKING: &str = "FRONTDESK_TEST_PANICKING";
 
 #[test]
 fn a_panic_leaves_its_place_in_the_log_and_not_its_message() {
     if std::env::var_os(PANICKING).is_some() {
-        tracing_subscriber::fmt().with_ansi(false).with_writer(std::io::stderr).init();
+        frontdesk::log::start(frontdesk::log::Format::Text, Targets::new().with_default(tracing::Level::ERROR));
         frontdesk::http::panics::log_their_place_only();
         panic!("jon@example.com has no name");
     }
