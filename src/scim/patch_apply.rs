@@ -84,7 +84,8 @@ impl Patch {
 
 /// A display name that we made from the name is made again when the name changes.
 fn let_display_name_follow(resource_type: &ResourceType, before: &Document, after: &mut Map<String, Value>, reader: &Reader) {
-    if !reader.is_lenient() || resource_type.name != catalog::USER.name {
+    let stays = ["name", "userName"].into_iter().all(|made_from| before.as_map().get(made_from) == after.get(made_from));
+    if stays || !reader.is_lenient() || resource_type.name != catalog::USER.name {
         return;
     }
     let ours = quirks::default_display_name(before.as_map());
