@@ -118,12 +118,13 @@ pub(crate) async fn load(ids: &mut Vec<Uuid>, upto: usize, tenant: Uuid, floor: 
     Ok(())
 }
 
-/// Deletes the users that requests have created, so that both databases hold the same again.
+/// Deletes the users that requests have created, so that both databases hold the same again, as tidy as before.
 pub(crate) async fn delete_created(floor: &str, frontdesk: &str) -> Outcome<()> {
     for url in [floor, frontdesk] {
         let statement = format!("delete from users where {IS_CREATED}");
         let mut connection = PgConnection::connect(url).await?;
         sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await?;
+        sqlx::raw_sql("vacuum (analyze) users").execute(&mut connection).await?;
     }
     Ok(())
 }

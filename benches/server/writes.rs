@@ -17,7 +17,7 @@ use crate::{Bench, Outcome, seed};
 const BULK: usize = 1_000;
 
 /// Bulk requests in a row.
-const BULK_REQUESTS: usize = 3;
+const BULK_REQUESTS: usize = 5;
 
 /// Requests of which is counted what they write.
 const NO_OPS: usize = 100;
@@ -58,6 +58,7 @@ pub(crate) async fn all(bench: &mut Bench) -> Outcome<()> {
     no_ops(bench).await?;
     no_op_writes(bench).await?;
     creates(bench).await?;
+    seed::delete_created(&bench.postgres.floor(), &bench.postgres.frontdesk()).await?;
     bulk(bench).await?;
     seed::delete_created(&bench.postgres.floor(), &bench.postgres.frontdesk()).await
 }

@@ -66,7 +66,8 @@ impl Pool {
         let timeouts = Timeouts {
             wait: Some(settings.acquire_timeout),
             create: Some(settings.acquire_timeout),
-            recycle: Some(settings.acquire_timeout),
+            // `recycle` has a limit of its own.
+            recycle: None,
         };
         let size = usize::try_from(settings.pool_size).unwrap_or(usize::MAX);
         // Last in, first out: the connection that was just used has its plans and pages at hand, and what is not needed grows old.

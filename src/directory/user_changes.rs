@@ -13,7 +13,7 @@ use super::events::{Kind, with_notes};
 use super::memberships::{all_groups, direct_groups, groups_json};
 use super::passwords::PasswordChange;
 use super::resource::Before;
-use super::users::{Projection, Row, Times, WithGroups, employee_of, refusal, settled};
+use super::users::{Projection, Row, Times, employee_of, refusal, settled};
 use super::{Directory, Error, Origin, Session, Stored, ambiguous};
 use crate::scim::ScimError;
 use crate::scim::declared::conform;
@@ -135,6 +135,8 @@ enum Hold {
 pub(super) struct User {
     #[sqlx(flatten)]
     before: Before,
+    /// As `direct_groups` gives them.
+    groups: Vec<Option<String>>,
     xmin: String,
 }
 
@@ -175,12 +177,12 @@ async fn read(connection: &mut Session, origin: &Origin, id: Uuid, hold: Hold) -
         };
     }
     let query = match hold {
-        Hold::Nothing => sqlx::query_as::<_, WithGroups<User>>(statement!("")),
+        Hold::Nothing => sqlx::query_as::<_, User>(statement!("")),
         Hold::Row => sqlx::query_as(statement!(" for no key update of u")),
     };
     let read = query.bind(origin.tenant_id()).bind(id).fetch_optional(&mut *connection).await?;
-    let WithGroups { row: mut user, groups } = read.ok_or_else(|| ScimError::not_found("User", &id.to_string()))?;
-    user.before.memberships = match groups_json(&origin.base, &groups) {
+    let mut user = read.ok_or_else(|| ScimError::not_found("User", &id.to_string()))?;
+    user.before.memberships = match groups_json(&origin.base, &user.groups) {
         Some(groups) => Some(groups),
         None => all_groups(connection, origin.tenant_id(), &origin.base, &[id]).await?.remove(&id),
     };

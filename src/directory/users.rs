@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
-use sqlx::Postgres;
 use sqlx::postgres::PgArguments;
 use sqlx::query::QueryAs;
 use sqlx::types::Json;
+use sqlx::{Postgres, Row as _};
 use uuid::Uuid;
 
 use super::employee_search::lookup_key;
@@ -112,24 +112,23 @@ impl Directory {
 
 /// Reads a user; `groups` only when they are wanted.
 async fn find(pool: &Pool, tenant_id: Uuid, id: Uuid, base: &str, with_groups: bool) -> Result<Option<Stored>, Error> {
-    if !with_groups {
-        let query = sqlx::query_as(
-            "select u.id, u.version, u.document::text as document, u.created_at, u.updated_at from users u where u.tenant_id = $1 and u.id = $2",
-        );
-        return Ok(query.bind(tenant_id).bind(id).fetch_optional(pool).await?);
-    }
-    let query = sqlx::query_as(concat!(
-        "select u.id, u.version, u.document::text as document, u.created_at, u.updated_at, ",
-        direct_groups!(),
-        " as groups from users u where u.tenant_id = $1 and u.id = $2"
-    ));
-    let found: Option<WithGroups<Stored>> = query.bind(tenant_id).bind(id).fetch_optional(pool).await?;
-    let Some(WithGroups { row: mut stored, groups }) = found else { return Ok(None) };
-    stored.memberships = match groups_json(base, &groups) {
-        Some(groups) => Some(groups),
-        None => all_groups(pool, tenant_id, base, &[id]).await?.remove(&id),
+    let statement = if with_groups {
+        concat!(
+            "select u.version, u.document::text, u.created_at, u.updated_at, ",
+            direct_groups!(),
+            " from users u where u.tenant_id = $1 and u.id = $2"
+        )
+    } else {
+        "select u.version, u.document::text, u.created_at, u.updated_at, null::text[] from users u where u.tenant_id = $1 and u.id = $2"
     };
-    Ok(Some(stored))
+    let Some(row) = sqlx::query(statement).bind(tenant_id).bind(id).fetch_optional(pool).await? else { return Ok(None) };
+    let groups: Option<Vec<Option<String>>> = row.try_get(4)?;
+    let memberships = match groups.as_deref().map(|groups| groups_json(base, groups)) {
+        Some(None) => all_groups(pool, tenant_id, base, &[id]).await?.remove(&id),
+        direct => direct.flatten(),
+    };
+    let (version, document) = (row.try_get(0)?, row.try_get(1)?);
+    Ok(Some(Stored { id, version, document, created_at: row.try_get(2)?, updated_at: row.try_get(3)?, memberships }))
 }
 
 /// What became of a change made outside a transaction, also when its answer was lost (`ambiguous`).
@@ -269,14 +268,6 @@ async fn insert(connection: &mut Session, row: Row<'_>, password: &PasswordChang
     .await
     .map_err(|error| refusal(error, &row.projection.user_name))?
     .ok_or_else(Error::mapping_changed)
-}
-
-/// A row of users, and the groups as `direct_groups` gives them.
-#[derive(sqlx::FromRow)]
-pub(super) struct WithGroups<T> {
-    #[sqlx(flatten)]
-    pub(super) row: T,
-    pub(super) groups: Vec<Option<String>>,
 }
 
 /// Groups are locked before the user, in the order of their ids, as a change of members locks them: so neither waits for the
