@@ -1,4 +1,4 @@
-//! The log: one line an event, for people or as JSON, and in each the id of the request in which it happened.
+//! The log: one line an event, for people or as JSON, with the id of the request in which it happened.
 //!
 //! The id travels beside the work (`of_request`) and not in a span, and the lines are written here and not by tracing-subscriber: a
 //! request has one line, and with a span and the general formatter that line took a tenth of a GET (docs/performance.md).
@@ -26,6 +26,9 @@ tokio::task_local! {
 
 /// The name under which a line has the id of its request.
 const REQUEST_ID: &str = "request.id";
+
+/// The name of an event's words.
+const MESSAGE: &str = "message";
 
 /// How the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,7 +125,7 @@ impl Fields<'_, '_> {
 
 impl Visit for Fields<'_, '_> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.string(field.name(), value);
+        if field.name() == MESSAGE { self.record_debug(field, &format_args!("{value}")) } else { self.string(field.name(), value) }
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
@@ -157,7 +160,7 @@ impl Visit for Fields<'_, '_> {
         let name = field.name();
         self.write(|format, line| match format {
             Format::Text => {
-                if name == "message" {
+                if name == MESSAGE {
                     line.write_char(' ')?
                 } else {
                     write!(line, " {name}=")?
@@ -248,6 +251,16 @@ mod tests {
         let second = objects.next().unwrap();
         assert_eq!((&second["error"], &second["place"]), (&json!("the end: its cause"), &json!("a\nINFO b")));
         assert!(objects.next().is_none());
+    }
+
+    /// An object whose keys stand in it once.
+    #[test]
+    fn the_request_is_one_field_of_a_line_of_json() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let lines = lines_of(Format::Json, || runtime.block_on(of_request("r \"1\"".into(), async { tracing::info!("in it") })));
+        let line = &lines[0];
+        assert_eq!(line.matches("\"request.id\":").count(), 1, "{line}");
+        assert_eq!(serde_json::from_str::<Value>(line).unwrap()["request.id"], json!("r \"1\""));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Queries on users and groups (RFC 7644 §3.4.2): filter, order, page and the total in one statement, which `search_sql` writes.
+//! Queries on users and groups (RFC 7644 §3.4.2): filter, order, page and the total in one statement, which `search_sql` writes; the few
+//! results of a lookup by a smaller one before it.
 //!
 //! Results have one total order: the sort key, the type, the order of creation. A page is found by its place in that order (keyset)
 //! or by counting (offset).

@@ -114,6 +114,12 @@ async fn results_of_any_number_come_whole_and_in_order() {
             });
             users.push(app.post("/Users", sent).await.expect(201).id());
         }
+        // Written again, the first ones lie behind the others.
+        for user in users.iter().take(count / 2) {
+            app.patch(&format!("/Users/{user}"), json!({ "Operations": [{ "op": "add", "path": "title", "value": "Cook" }] }))
+                .await
+                .expect(200);
+        }
         for filter in [
             format!("externalId eq \"ext{count}\""),
             format!("nickName eq \"NICK{count}\""),
@@ -133,6 +139,31 @@ async fn results_of_any_number_come_whole_and_in_order() {
                 assert_eq!(walked, users, "{filter} in pages of {size}");
                 assert_eq!(by_cursor(&app, &filter, size).await, users, "{filter} by cursor in pages of {size}");
             }
+        }
+    }
+}
+
+/// The same for groups, which have their members beside them.
+#[tokio::test]
+async fn groups_of_one_external_id_come_whole_and_in_order() {
+    let app = app().await;
+    let ann = app.user("ann").await;
+    for count in [9_usize, 10, 11] {
+        let mut groups = Vec::new();
+        for index in 0..count {
+            let sent =
+                json!({ "displayName": format!("g{count}-{index}"), "externalId": format!("ext{count}"), "members": [{ "value": ann }] });
+            groups.push(app.post("/Groups", sent).await.expect(201).id());
+        }
+        app.patch(
+            &format!("/Groups/{}", groups[0]),
+            json!({ "Operations": [{ "op": "replace", "path": "displayName", "value": format!("h{count}") }] }),
+        )
+        .await;
+        let found = app.get(&format!("/Groups?filter={}", percent(&format!("externalId eq \"ext{count}\"")))).await.expect(200);
+        assert_eq!((found.ids(), &found.body["totalResults"]), (groups, &json!(count)));
+        for group in found.list("Resources") {
+            assert_eq!(group["members"][0]["value"], json!(ann), "{group}");
         }
     }
 }

@@ -80,5 +80,6 @@ mod tls;
 mod tokens;
 mod torture_checkers;
 mod units;
+mod user_changes;
 mod walks;
 mod workplace_api;
