@@ -9,6 +9,8 @@ use frontdesk::directory::{Conformance, Connection, Directory, Profile, Provider
 use frontdesk::http::{App, Service};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
+use sqlx::PgConnection;
+use tokio::task::JoinHandle;
 
 use crate::support;
 
@@ -227,4 +229,15 @@ fn encode(path: &str) -> String {
         }
     }
     encoded
+}
+
+/// Commits somebody else's transaction as soon as a change waits for it, and gives the change's answer.
+pub async fn committed_when_waited_for(mut other: PgConnection, change: JoinHandle<Answer>) -> Answer {
+    let waits = "select exists (select from pg_stat_activity where pg_backend_pid() = any (pg_blocking_pids(pid)))";
+    while !sqlx::query_scalar::<_, bool>(waits).fetch_one(&mut other).await.unwrap() {
+        assert!(!change.is_finished(), "the change did not wait");
+        tokio::task::yield_now().await;
+    }
+    sqlx::raw_sql("commit").execute(&mut other).await.unwrap();
+    change.await.unwrap()
 }

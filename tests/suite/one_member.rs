@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use sqlx::PgConnection;
 use tokio::task::JoinHandle;
 
-use crate::app::{Answer, TestApp, app};
+use crate::app::{Answer, TestApp, app, committed_when_waited_for};
 use crate::support::observer;
 
 fn change(op: &str, id: &str) -> Value {
@@ -23,16 +23,10 @@ async fn meanwhile(app: &TestApp, statement: &'static str, group: &str, id: &str
 }
 
 /// Sends the change, waits until it waits for the other transaction, commits that, and gives the answer.
-async fn overtaken(app: &TestApp, mut other: PgConnection, group: &str, body: Value) -> Answer {
+async fn overtaken(app: &TestApp, other: PgConnection, group: &str, body: Value) -> Answer {
     let (sent, path) = (app.clone(), format!("/Groups/{group}"));
     let change: JoinHandle<Answer> = tokio::spawn(async move { sent.patch(&path, body).await });
-    let waits = "select exists (select from pg_stat_activity where pg_backend_pid() = any (pg_blocking_pids(pid)))";
-    while !sqlx::query_scalar::<_, bool>(waits).fetch_one(&mut other).await.unwrap() {
-        assert!(!change.is_finished(), "the change did not wait");
-        tokio::task::yield_now().await;
-    }
-    sqlx::raw_sql("commit").execute(&mut other).await.unwrap();
-    change.await.unwrap()
+    committed_when_waited_for(other, change).await
 }
 
 const ADD: &str = "insert into members (tenant_id, group_id, user_id) values ($1, $2::uuid, $3::uuid)";

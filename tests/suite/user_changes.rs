@@ -5,7 +5,7 @@ use axum::http::header::IF_MATCH;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use crate::app::{Answer, TestApp, app};
+use crate::app::{Answer, TestApp, app, committed_when_waited_for};
 use crate::support::observer;
 
 /// Sends a change of a user that somebody else is changing, and has the other transaction committed when the change waits for it: what
@@ -23,13 +23,7 @@ async fn overtaken(app: &TestApp, user: &str, method: &'static str, headers: &[(
     }
     let sent = app.clone();
     let change: JoinHandle<Answer> = tokio::spawn(async move { sent.send(request, body.to_string()).await });
-    let waits = "select exists (select from pg_stat_activity where pg_backend_pid() = any (pg_blocking_pids(pid)))";
-    while !sqlx::query_scalar::<_, bool>(waits).fetch_one(&mut other).await.unwrap() {
-        assert!(!change.is_finished(), "the change did not wait");
-        tokio::task::yield_now().await;
-    }
-    sqlx::raw_sql("commit").execute(&mut other).await.unwrap();
-    change.await.unwrap()
+    committed_when_waited_for(other, change).await
 }
 
 fn deactivate() -> Value {
